@@ -1,1 +1,15 @@
-//! (being written)
+//! cendre's intermediate representation: SSA over Python objects and unboxed numbers, with frame states as operands.
+//!
+//! Holds the lattice of types, one table of instructions, functions; printer, parser, verifier and a reference interpreter
+//! derive from them. Knows neither Python nor Cranelift: objects are ids ([`ObjId`]). Read docs/internals/ir.md.
+#![forbid(unsafe_code)]
+
+pub mod function;
+pub mod inst;
+pub mod types;
+
+pub use function::{
+    Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
+};
+pub use inst::{Arg, Cond, ImmKind, Op, Res, effect};
+pub use types::{Kinds, ObjId, Type};
