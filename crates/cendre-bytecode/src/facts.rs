@@ -1,0 +1,109 @@
+//! What the front end is told about the program: plain data, filled by the runtime from live objects and by tests from text.
+//!
+//! Invariant: nothing in here is a pointer that the front end follows; an [`ObjId`] is opaque. Facts are a snapshot: what can
+//! change later is guarded in the IR by the versions that the adaptive bytecode's caches carry.
+
+use cendre_ir::ObjId;
+
+/// A constant of the code object.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub enum Const {
+    None,
+    True,
+    False,
+    /// An exact `int` that fits 64 bits.
+    Int(i64),
+    /// An exact `float`.
+    Float(f64),
+    /// Anything else.
+    Other,
+}
+
+/// One entry of `co_consts`.
+#[derive(Clone, Copy, PartialEq, Debug)]
+pub struct ConstFact {
+    pub id: ObjId,
+    pub value: Const,
+}
+
+/// A code object as plain data.
+#[derive(Clone, Debug)]
+pub struct CodeFacts {
+    pub id: ObjId,
+    pub qualname: String,
+    /// `co_flags`
+    pub flags: u32,
+    pub argcount: u32,
+    pub kwonlyargcount: u32,
+    pub nlocals: u32,
+    pub nlocalsplus: u32,
+    pub stack_size: u32,
+    /// `co_code_adaptive` bytes with the executors' original instructions put back.
+    pub code: Vec<u8>,
+    pub exception_table: Vec<u8>,
+    pub consts: Vec<ConstFact>,
+    /// `co_names`, as objects.
+    pub names: Vec<ObjId>,
+    /// `co_localspluskinds`
+    pub kinds: Vec<u8>,
+}
+
+/// Objects that the front end knows by role.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Known {
+    pub none: u64,
+    pub true_: u64,
+    pub false_: u64,
+    // classes
+    pub int: u64,
+    pub float: u64,
+    pub bool_: u64,
+    pub str_: u64,
+    pub list: u64,
+    pub tuple: u64,
+    pub dict: u64,
+    pub set: u64,
+    pub function: u64,
+    pub range_iterator: u64,
+    pub list_iterator: u64,
+    pub tuple_iterator: u64,
+    pub generator: u64,
+    pub coroutine: u64,
+    // builtin functions
+    pub len: u64,
+    pub isinstance: u64,
+}
+
+/// What a Python function object is, for a direct call.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct FunctionFact {
+    pub code: ObjId,
+    /// `co_argcount` where a call with exactly that many positional arguments needs nothing else (no `*args`, keyword-only, ...).
+    pub exact_args: Option<u32>,
+    /// `co_flags`
+    pub flags: u32,
+}
+
+/// What is known of an object that a cache refers to.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ObjFact {
+    Function(FunctionFact),
+    /// A class (its version tag is guarded where it is used).
+    Class,
+    Other,
+}
+
+/// The runtime's answers about live objects, at compile time.
+pub trait Facts {
+    fn known(&self) -> Known;
+    /// About an object named by an inline cache (a method's descriptor, say).
+    fn object(&self, id: ObjId) -> ObjFact;
+    /// The present value of the global at an index of the module's (`builtin`: the builtins') keys, if the version still holds.
+    fn global(&self, builtin: bool, version: u32, index: u32) -> Option<ObjId>;
+    /// The function whose `func_version` a CALL cache holds.
+    fn function_version(&self, version: u32) -> Option<FunctionFact>;
+    /// The type that has this version tag, if it is still there.
+    fn type_version(&self, version: u32) -> Option<ObjId>;
+    /// Sites that failed so often that their specialisation must not be used again (units).
+    fn is_generic(&self, unit: u32) -> bool;
+}

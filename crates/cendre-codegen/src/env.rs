@@ -1,0 +1,150 @@
+//! What code generation asks of the runtime: addresses of helpers by name, offsets of CPython's structs, facts about callees.
+//!
+//! Invariant: all addresses that end up in machine code come through here.
+
+use cendre_ir::ObjId;
+
+/// Byte offsets of the fields that machine code touches (filled from `cendre-cpython`'s declarations).
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Offsets {
+    // ThreadState
+    pub ts_eval_breaker: i32,
+    pub ts_py_recursion_remaining: i32,
+    pub ts_current_frame: i32,
+    pub ts_exc_info: i32,
+    pub ts_datastack_top: i32,
+    pub ts_datastack_limit: i32,
+    pub ts_c_stack_soft_limit: i32,
+    // Frame
+    pub fr_executable: i32,
+    pub fr_previous: i32,
+    pub fr_funcobj: i32,
+    pub fr_globals: i32,
+    pub fr_builtins: i32,
+    pub fr_locals: i32,
+    pub fr_frame_obj: i32,
+    pub fr_instr_ptr: i32,
+    pub fr_stackpointer: i32,
+    /// return_offset (u16), owner (u8), visited (u8): one 32-bit word
+    pub fr_return_offset: i32,
+    pub fr_localsplus: i32,
+    // objects
+    pub ob_refcnt: i32,
+    pub ob_type: i32,
+    pub ob_size: i32,
+    pub tp_version_tag: i32,
+    pub tp_dictoffset: i32,
+    pub tp_basicsize: i32,
+    pub ht_cached_keys: i32,
+    // PyLongObject
+    pub long_tag: i32,
+    pub long_digits: i32,
+    pub float_value: i32,
+    // containers
+    pub list_items: i32,
+    pub tuple_items: i32,
+    pub dict_used: i32,
+    pub dict_keys: i32,
+    pub dict_values: i32,
+    pub keys_version: i32,
+    pub keys_log2_index_bytes: i32,
+    pub keys_indices: i32,
+    pub unicode_entry_size: i32,
+    pub unicode_entry_value: i32,
+    pub values_valid: i32,
+    pub str_length: i32,
+    pub module_dict: i32,
+    pub cell_contents: i32,
+    // functions
+    pub func_code: i32,
+    pub func_globals: i32,
+    pub func_builtins: i32,
+    pub func_vectorcall: i32,
+    // iterators
+    pub range_start: i32,
+    pub range_step: i32,
+    pub range_len: i32,
+    pub listiter_index: i32,
+    pub listiter_seq: i32,
+    pub tupleiter_index: i32,
+    pub tupleiter_seq: i32,
+    // generators
+    pub gen_frame_state: i32,
+    pub gen_iframe: i32,
+    pub gen_exc_state: i32,
+    // CodeRecord
+    pub record_body: i32,
+    pub record_version: i32,
+}
+
+/// Fixed addresses.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Addresses {
+    pub none: u64,
+    pub true_: u64,
+    pub false_: u64,
+    pub long_type: u64,
+    pub float_type: u64,
+    pub bool_type: u64,
+    pub function_type: u64,
+    /// `_PyLong_SMALL_INTS[0]`, the int -5
+    pub small_ints: u64,
+    pub small_int_size: u64,
+    /// First code unit of the code object that is compiled.
+    pub code_start: u64,
+    /// The code object itself.
+    pub code_object: u64,
+    /// Its record.
+    pub record: u64,
+    /// The vectorcall of ordinary functions (`_PyFunction_Vectorcall`).
+    pub python_vectorcall: u64,
+}
+
+/// What a direct call needs of its callee.
+#[derive(Clone, Copy, Debug)]
+pub struct Callee {
+    /// Address of the callee's code object as a guard may compare it: the word at `cell` (null once the code is gone).
+    pub cell: u64,
+    /// Address of its CodeRecord.
+    pub record: u64,
+    pub code_object: u64,
+    pub code_start: u64,
+    pub framesize: u32,
+    pub nlocalsplus: u32,
+    pub argcount: u32,
+    /// `co_flags`
+    pub flags: u32,
+}
+
+/// The runtime's side of code generation.
+pub trait Env {
+    fn offsets(&self) -> &Offsets;
+    fn addresses(&self) -> &Addresses;
+    /// Address of a runtime helper.
+    fn helper(&self, name: &str) -> Option<u64>;
+    /// Address of an object.
+    fn object(&self, id: ObjId) -> u64;
+    /// Facts for `call.py`, by code object; None: make it an ordinary call.
+    fn callee(&self, code: ObjId) -> Option<Callee>;
+}
+
+/// Why the machine code gave up: an index into the artifact's exits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Exit {
+    /// The instruction (code units).
+    pub unit: u32,
+    /// The printed name of the IR instruction whose guard failed.
+    pub reason: &'static str,
+}
+
+/// Machine code, position independent, and what the runtime must know of it.
+#[derive(Clone, Debug)]
+pub struct Compiled {
+    pub bytes: Vec<u8>,
+    /// Entry table: `at` = index; the unit of each.
+    pub entries: Vec<u32>,
+    /// `BodyResult.value` of LEAVE is an index into this.
+    pub exits: Vec<Exit>,
+    /// Number of IR instructions, for statistics.
+    pub ir_instructions: u32,
+}
