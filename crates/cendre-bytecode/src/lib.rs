@@ -1,1 +1,15 @@
-//! (being written)
+//! What cendre knows of CPython 3.14's bytecode: opcodes, decoder, exception and line tables.
+//!
+//! Holds: `opcode` (one table, a row an opcode), `decode` (adaptive code bytes to instructions with their inline
+//! caches), `exception_table` and `line_table` (the two compressed side tables of a code object).
+//! Invariant: everything here reads plain bytes and no Python object; arbitrary bytes give an error, never a panic,
+//! and what decodes without an error is well formed (every jump lands on an instruction, control never runs off the end).
+//! Read `opcode` first, then `decode`.
+#![forbid(unsafe_code)]
+#![warn(missing_docs)]
+
+pub mod decode;
+pub mod opcode;
+
+pub use decode::{DecodeError, Instr, decode};
+pub use opcode::{Edge, JumpKind, Opcode, StackEffect};
