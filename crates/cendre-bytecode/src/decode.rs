@@ -416,3 +416,6 @@ impl Instr {
         (self.base == Opcode::ToBool).then(|| ToBoolCache { counter: c[0], version: u32_at(c, 1) })
     }
 }
+
+#[cfg(test)]
+mod tests;

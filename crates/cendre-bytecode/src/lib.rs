@@ -9,7 +9,11 @@
 #![warn(missing_docs)]
 
 pub mod decode;
+pub mod exception_table;
+pub mod line_table;
 pub mod opcode;
 
 pub use decode::{DecodeError, Instr, decode};
+pub use exception_table::{ExceptionTable, Handler};
+pub use line_table::{LineTable, Location};
 pub use opcode::{Edge, JumpKind, Opcode, StackEffect};
