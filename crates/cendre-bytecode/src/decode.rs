@@ -115,7 +115,7 @@ impl std::fmt::Display for DecodeError {
 impl std::error::Error for DecodeError {}
 
 /// The resolver for code in which nobody has put an executor: every ENTER_EXECUTOR is an error.
-pub fn no_executors(_index: u8) -> Option<(u8, u8)> {
+pub fn no_executors(_index: u32) -> Option<(u8, u8)> {
     None
 }
 
@@ -123,7 +123,7 @@ pub fn no_executors(_index: u8) -> Option<(u8, u8)> {
 ///
 /// `executor` tells for an ENTER_EXECUTOR's index (its raw argument byte) which opcode and argument byte the executor
 /// replaced; it may stand anywhere, in the place of an EXTENDED_ARG too.
-pub fn decode(code: &[u8], executor: &dyn Fn(u8) -> Option<(u8, u8)>) -> Result<Vec<Instr>, DecodeError> {
+pub fn decode(code: &[u8], executor: &dyn Fn(u32) -> Option<(u8, u8)>) -> Result<Vec<Instr>, DecodeError> {
     // Targets are computed in i64, so that u32 offsets with u32 arguments cannot overflow.
     let Ok(units) = u32::try_from(code.len() / 2) else { return Err(DecodeError::BadLength) };
     if !code.len().is_multiple_of(2) {
@@ -159,7 +159,7 @@ pub fn index_containing(instrs: &[Instr], unit: u32) -> Option<usize> {
 struct Reader<'a> {
     code: &'a [u8],
     units: u32,
-    executor: &'a dyn Fn(u8) -> Option<(u8, u8)>,
+    executor: &'a dyn Fn(u32) -> Option<(u8, u8)>,
 }
 
 impl Reader<'_> {
@@ -169,7 +169,7 @@ impl Reader<'_> {
         let Some(&[mut number, mut arg]) = self.code.get(index..index + 2) else { return Ok(None) };
         if number == Opcode::EnterExecutor as u8 {
             let index = arg;
-            (number, arg) = (self.executor)(index)
+            (number, arg) = (self.executor)(u32::from(index))
                 .filter(|replaced| replaced.0 != Opcode::EnterExecutor as u8)
                 .ok_or(DecodeError::UnresolvedExecutor { at, index })?;
         }

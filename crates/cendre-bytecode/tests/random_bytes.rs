@@ -23,7 +23,7 @@ impl XorShift {
 }
 
 /// Decodes and checks the decoder's promises; whether the bytes were accepted.
-fn try_code(bytes: &[u8], executor: &dyn Fn(u8) -> Option<(u8, u8)>) -> Result<(), DecodeError> {
+fn try_code(bytes: &[u8], executor: &dyn Fn(u32) -> Option<(u8, u8)>) -> Result<(), DecodeError> {
     let instrs = decode(bytes, executor).inspect_err(|error| assert!(!error.to_string().is_empty()))?;
     let mut next = 0;
     for instr in &instrs {
@@ -54,7 +54,7 @@ fn noise_never_panics() {
     for _ in 0..40_000 {
         let bytes = random.bytes(60);
         let _ = try_code(&bytes, &no_executors);
-        let _ = try_code(&bytes, &|index| Some((index, index)));
+        let _ = try_code(&bytes, &|index| Some((index as u8, index as u8)));
         if let Ok(table) = ExceptionTable::parse(&bytes) {
             tables += usize::from(!bytes.is_empty());
             for handler in table.handlers() {
