@@ -1,0 +1,45 @@
+# The project's commands. `make run` and `make test` need a Rust toolchain, gcc, python3 and the package registries;
+# they find or fetch CPython 3.14, build cendre in release mode into .venv, and redo nothing that is done.
+
+SHELL := /bin/bash
+PYTHON := .venv/bin/python
+# The same settings as maturin's, so that cargo and maturin share what they compile; the C probe of CPython's structs
+# wants the interpreter that the environment was made from.
+CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3.14-64bit \
+            CENDRE_PYTHON=$$(cat .cache/python)
+# PYTEST_ARGS="-k name" and the like.
+PYTEST_ARGS ?=
+
+.PHONY: help run test test-rust test-python setup lint bench clean
+
+help:
+	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
+	@echo "make test         all tests (make test-rust, make test-python: one half)"
+	@echo "make bench        the benchmarks against plain CPython"
+	@echo "make lint         clippy and rustfmt"
+	@echo "make setup        only find Python, make .venv and build"
+	@echo "make clean        remove .venv, .python, .cache and target"
+
+setup:
+	@python3 scripts/setup.py
+
+run: setup
+	@$(PYTHON) scripts/main_job.py
+
+test: test-rust test-python
+
+test-rust: setup
+	$(CARGO_ENV) cargo test --release --workspace
+
+test-python: setup
+	$(PYTHON) -m pytest -q -n logical $(PYTEST_ARGS)
+
+lint: setup
+	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings
+	cargo fmt --all --check
+
+bench: setup
+	.venv/bin/cendre bench
+
+clean:
+	rm -rf .venv .python .cache target python/cendre/*.so

@@ -1,0 +1,75 @@
+"""cendre: ordinary Python programs, faster, inside the CPython 3.14 that they already run on.
+
+    cendre run app.py            run a program with cendre switched on
+    CENDRE=1 python app.py       the same, for any process of an environment where cendre is installed
+
+    import cendre
+    cendre.enable()              switch it on in a running program
+
+What cendre compiles behaves as it does without cendre; what it does not compile runs in CPython, untouched.
+`cendre.jit` holds what one can ask of the compiler; `cendre.explain()` prints what it did in this process.
+
+Invariant of this file: importing the package loads no native code; the first call that needs it does. So the
+`cendre` command, which only prepares another process, starts fast. An unsupported Python is refused at the import all
+the same.
+"""
+
+from cendre._supported import refusal as _refusal
+
+_reason = _refusal()
+if _reason:
+    raise ImportError(_reason)
+del _refusal, _reason
+
+__version__ = "0.1.0"
+__all__ = ["disable", "enable", "explain", "is_enabled", "jit"]
+
+
+def enable(threshold=None):
+    """Switches cendre on in this process; when it is on already, changes its settings.
+
+    `threshold` is the number of samples (one a millisecond) in which a function must be seen before it is compiled;
+    0 compiles everything when it is first seen. Without it `CENDRE_THRESHOLD` counts, and else cendre's own choice.
+    The other `CENDRE_*` variables count too (see the README). Nonsense raises ValueError.
+    """
+    from cendre._config import from_environ, threshold_from
+
+    config = from_environ()
+    if threshold is not None:
+        config["threshold"] = threshold_from(threshold)
+    from cendre._native import native
+
+    native.enable(config)
+
+
+def disable():
+    """Switches cendre off in this process: what is compiled goes back to the interpreter at its next entry."""
+    from cendre._native import native
+
+    native.disable()
+
+
+def is_enabled():
+    """Whether cendre is switched on in this process."""
+    from cendre._native import native
+
+    return native.is_enabled()
+
+
+def explain(file=None):
+    """Prints what cendre did in this process so far: what was compiled, what not and why, and each `await`."""
+    import sys
+
+    from cendre._report import collect, text
+
+    out = sys.stdout if file is None else file
+    isatty = getattr(out, "isatty", None)
+    out.write(text([collect()], colour=bool(isatty and isatty())))
+
+
+def __getattr__(name):
+    if name == "jit":
+        import cendre.jit
+
+        return cendre.jit
+    raise AttributeError(f"module 'cendre' has no attribute {name!r}")

@@ -1,0 +1,94 @@
+"""The `CENDRE_*` environment variables: what each takes, and the settings they make.
+
+Invariant: this is the only place that reads them. What the native module gets is a plain dict that holds only what
+somebody set, so that its own defaults count for the rest:
+
+    threshold: int    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
+    perf: bool        awaits: bool                                    jit: bool
+
+Nothing else is imported here: with `CENDRE=1` this runs at the start of every process.
+"""
+
+import os
+
+_UNITS = {"K": 1 << 10, "M": 1 << 20, "G": 1 << 30}
+
+
+def _switch(text):
+    if text not in ("0", "1"):
+        raise ValueError
+    return text == "1"
+
+
+def _digits(text):
+    # `int` alone would take "1_000", " 7" and digits of other scripts.
+    if not (text.isascii() and text.isdigit() and len(text) <= 18):
+        raise ValueError
+    return int(text)
+
+
+def _entries(text):
+    if text not in ("auto", "executor", "vectorcall"):
+        raise ValueError
+    return text
+
+
+def _size(text):
+    unit = _UNITS.get(text[-1:].upper(), 1)
+    size = _digits(text[:-1] if unit != 1 else text) * unit
+    if size == 0:
+        raise ValueError
+    return size
+
+
+# Variable -> (name of the setting, reader, what it takes).
+VARIABLES = {
+    "CENDRE_THRESHOLD": ("threshold", _digits, "a number of samples, 0 or more (0: compile everything at first sight)"),
+    "CENDRE_ENTRIES": ("entries", _entries, "auto, executor or vectorcall"),
+    "CENDRE_CODE_LIMIT": ("code_limit", _size, "a number of bytes above 0, also with K, M or G behind it"),
+    "CENDRE_PERF": ("perf", _switch, "0 or 1"),
+    "CENDRE_AWAITS": ("awaits", _switch, "0 or 1"),
+    "CENDRE_JIT": ("jit", _switch, "0 or 1"),
+}
+
+
+def from_environ(environ=None):
+    """The settings that the environment makes; a ValueError names the variable and what it takes.
+
+    An empty variable counts as one that is not set.
+    """
+    environ = os.environ if environ is None else environ
+    config = {}
+    for variable, (name, read, takes) in VARIABLES.items():
+        text = environ.get(variable)
+        if text:
+            try:
+                config[name] = read(text)
+            except ValueError:
+                raise ValueError(f"{variable}={text}: takes {takes}") from None
+    return config
+
+
+def is_on(environ=None):
+    """Whether `CENDRE` asks for cendre in this process; a ValueError when it holds nonsense."""
+    text = (os.environ if environ is None else environ).get("CENDRE")
+    if not text:
+        return False
+    try:
+        return _switch(text)
+    except ValueError:
+        raise ValueError(f"CENDRE={text}: takes 0 or 1") from None
+
+
+def explain_path(environ=None):
+    """The file to which each process appends its report when it ends (`CENDRE_EXPLAIN`); None if not asked for."""
+    return (os.environ if environ is None else environ).get("CENDRE_EXPLAIN") or None
+
+
+def threshold_from(value):
+    """The `threshold` argument of `cendre.enable`, checked."""
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise TypeError(f"threshold must be an int, not {type(value).__name__}")
+    if value < 0 or value >= 10**18:
+        raise ValueError(f"threshold={value}: takes a number of samples, 0 or more")
+    return value

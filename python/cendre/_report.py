@@ -1,0 +1,170 @@
+"""What cendre did in a process: collected from the native module, handed to another process, shown as text.
+
+A *report* is a plain dict that JSON can hold:
+
+    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "functions": [...]}
+
+where `functions` is what `cendre.jit.functions()` returns. With `CENDRE_EXPLAIN=path` each process appends its report
+as one line when it ends through Python's own exit. The first process, the *owner*, empties the file when it starts;
+its children know by `_CENDRE_EXPLAIN_OWNER` in their environment that they are not the first.
+
+Invariant: reporting never changes a program's outcome; what goes wrong here is one line on stderr.
+"""
+
+import os
+import sys
+
+_OWNER = "_CENDRE_EXPLAIN_OWNER"
+
+
+def collect():
+    """The report of this process up to now."""
+    from cendre._native import native
+
+    return {
+        "pid": os.getpid(),
+        "argv": list(getattr(sys, "argv", [])),
+        "owner": os.environ.get(_OWNER) == str(os.getpid()),
+        "stats": native.stats(),
+        "functions": native.functions(),
+    }
+
+
+def write_at_exit(path):
+    """Appends this process's report to `path` when it ends."""
+    import atexit
+
+    path = os.path.abspath(path)
+    os.environ["CENDRE_EXPLAIN"] = path  # A child may start in another folder.
+    if _OWNER not in os.environ:
+        with open(path, "wb"):
+            pass  # Now, so that a path that cannot be written is said before the program runs.
+        os.environ[_OWNER] = str(os.getpid())
+    atexit.register(_append, path)
+    os.register_at_fork(after_in_child=lambda: _report_from_worker(path))
+
+
+def _append(path):
+    import json
+
+    try:
+        line = json.dumps(collect()).encode() + b"\n"
+        # One write to a file opened for appending: lines of processes that end together do not mix.
+        fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o666)
+        try:
+            while line:
+                line = line[os.write(fd, line):]
+        finally:
+            os.close(fd)
+    except Exception as error:
+        print(f"cendre: no report in {path}: {error}", file=sys.stderr)
+
+
+def _report_from_worker(path):
+    """After a fork by multiprocessing, whose children clear what `atexit` holds and end without it."""
+    util = sys.modules.get("multiprocessing.util")
+    if util is not None:
+        util.register_after_fork(
+            _append, lambda append: util.Finalize(None, append, (path,), exitpriority=-1000)
+        )
+
+
+def read(path):
+    """The reports in a file, the owner's first."""
+    import json
+
+    with open(path, "rb") as lines:
+        reports = [json.loads(line) for line in lines]
+    return sorted(reports, key=lambda report: not report["owner"])
+
+
+def text(reports, colour=False):
+    """Reports as text for a person: for each process a summary, then its functions, the busiest first.
+
+    Helper processes in which nothing was seen (multiprocessing starts some) are left out.
+    """
+    shown = [report for at, report in enumerate(reports) if at == 0 or report["functions"]]
+    return "\n".join("".join(line + "\n" for line in _process(report, _Paint(colour))) for report in shown)
+
+
+class _Paint:
+    """Terminal colours, or none of them."""
+
+    def __init__(self, on):
+        self.on = on
+
+    def __call__(self, code, words):
+        return f"\x1b[{code}m{words}\x1b[0m" if self.on else words
+
+    def title(self, words):
+        return self("1", words)
+
+    def good(self, words):
+        return self("32", words)
+
+    def bad(self, words):
+        return self("33", words)
+
+    def dim(self, words):
+        return self("2", words)
+
+
+def _number(n):
+    return f"{n:,}".replace(",", " ")
+
+
+def _times(n):
+    return "once" if n == 1 else f"{_number(n)} times"
+
+
+def _process(report, paint):
+    functions = report["functions"]
+    leaves = sum(count for f in functions for _, _, count in f["leaves"])
+    awaits = [site for f in functions for site in f["awaits"]]
+    states = {}
+    for f in functions:
+        states[f["state"]] = states.get(f["state"], 0) + 1
+    order = sorted(states, key=lambda state: (state != "compiled", state))
+
+    yield paint.title(f"cendre: {' '.join(report['argv']) or 'python'} (process {report['pid']})")
+    seen = ", ".join(f"{_number(states[state])} {state}" for state in order)
+    yield f"  functions seen: {_number(len(functions))}" + (f" ({seen})" if seen else "")
+    yield f"  compiled code was left for the interpreter {_times(leaves)}" if leaves else \
+        "  compiled code was never left for the interpreter"
+    if awaits:
+        calls, finished, suspended = (sum(site[i] for site in awaits) for i in (1, 2, 3))
+        yield f"  awaited calls: {_number(calls)}: {_number(finished)} finished at once, {_number(suspended)} suspended"
+
+    cold = 0
+    for f in sorted(functions, key=_busiest):
+        if f["state"] == "cold" and not f["leaves"] and not f["awaits"]:
+            cold += 1
+            continue
+        yield ""
+        yield from _function(f, paint)
+    if cold:
+        yield ""
+        yield paint.dim(f"{_number(cold)} more were seen and never got hot")
+
+
+def _busiest(f):
+    return (-f.get("calls", 0), -f.get("samples", 0), f["file"], f["line"], f["name"])
+
+
+def _function(f, paint):
+    yield f"{paint.title(f['name'])}  {paint.dim(_where(f['file'], f['line']))}"
+    counts = [f"{_number(f[key])} {key}" for key in ("calls", "samples") if key in f]
+    state = paint.good("compiled") if f["state"] == "compiled" else paint.bad(
+        f"not compiled: {f['reason']}" if f["reason"] else f["state"])
+    yield "    " + "; ".join([state, *counts])
+    for line, reason, count in sorted(f["leaves"], key=lambda leave: (-leave[2], leave[0])):
+        yield f"    line {line}: left {_times(count)}: {reason}"
+    for line, calls, finished, suspended in sorted(f["awaits"]):
+        yield (f"    line {line}: await: {_number(calls)} calls, {_number(finished)} finished at once, "
+               f"{_number(suspended)} suspended")
+
+
+def _where(file, line):
+    # Only what lies below the current folder gets shorter: "../../.." helps nobody.
+    near = os.path.relpath(file) if os.path.isabs(file) else file
+    return f"{file if near.startswith('..') else near}:{line}"
