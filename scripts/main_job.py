@@ -36,7 +36,7 @@ class JobFailed(Exception):
 
 def plain_environment():
     """The environment without anything that would switch cendre on."""
-    return {name: value for name, value in os.environ.items() if not name.startswith("CENDRE")}
+    return {name: value for name, value in os.environ.items() if not name.lstrip("_").startswith("CENDRE")}
 
 
 def cendre_command():
@@ -70,15 +70,21 @@ def compare(name, plain, native):
 
 
 def read_explain(path):
-    """What the child wrote at its exit: (stats, functions, None), or (None, None, why there is nothing)."""
+    """What the child wrote at its exit: (stats, functions, None), or (None, None, why there is nothing).
+
+    The file holds one report a line, one a process; the example's own process is the one marked as owner.
+    """
     try:
         text = path.read_text()
     except FileNotFoundError:
         return None, None, "the run wrote no statistics (CENDRE_EXPLAIN was not honoured)"
     try:
-        data = json.loads(text)
-        return data["stats"], data.get("functions", []), None
-    except (ValueError, KeyError, TypeError) as error:
+        reports = [json.loads(line) for line in text.splitlines()]
+        if not reports:
+            return None, None, "the run wrote no statistics (the file of CENDRE_EXPLAIN is empty)"
+        report = next((report for report in reports if report.get("owner")), reports[0])
+        return report["stats"], report.get("functions", []), None
+    except (ValueError, KeyError, TypeError, AttributeError) as error:
         return None, None, f"the statistics of the run cannot be read: {type(error).__name__}: {error}"
 
 

@@ -1,0 +1,162 @@
+"""The process in which one row's program is run and timed: a script, started by path, never imported as a module.
+
+It is started by path so that plain CPython stays plain: importing it as `cendre.bench.worker` would import cendre. The
+program runs in rounds of the same number of operations until its time is over; each round's start (seconds after
+the first) and length are written as JSON to the file that `--out` names. What compiling costs is inside the rounds.
+
+Invariant: every round's result is compared with the expected one, after the last round, so that comparing is not in the
+timing; a wrong result is an error of the row and no time is reported.
+"""
+import argparse
+import gc
+import importlib.util
+import json
+import os
+import sys
+import time
+import traceback
+from pathlib import Path
+
+PROGRAMS = Path(__file__).resolve().parent / "programs"
+clock = time.perf_counter
+
+
+def load_program(name):
+    """A program file as a module of its own name, without any package around it."""
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", PROGRAMS / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    sys.modules[spec.name] = module
+    spec.loader.exec_module(module)
+    return module
+
+
+class Pieces:
+    """Work for a function that is called once: gives the piece's size again until the time is over, and notes when."""
+
+    def __init__(self, size, seconds, minimum):
+        self.size = size
+        self.seconds = seconds
+        self.minimum = minimum
+        self.stamps = []
+
+    def __iter__(self):
+        return self
+
+    def __next__(self):
+        now = clock()
+        self.stamps.append(now)
+        if now - self.stamps[0] >= self.seconds and len(self.stamps) > self.minimum:
+            raise StopIteration
+        return self.size
+
+    def rounds(self):
+        """(start, length) of each piece."""
+        first = self.stamps[0]
+        return [(a - first, b - a) for a, b in zip(self.stamps, self.stamps[1:])]
+
+
+def time_pieces(function, size, expected, seconds, minimum):
+    """Times a function that is called once and takes its work from an iterator."""
+    pieces = Pieces(size, seconds, minimum)
+    result = function(pieces)
+    rounds = pieces.rounds()
+    check(result, expected(len(rounds)), "the whole call")
+    return rounds
+
+
+def time_rounds(function, n, expected, seconds, minimum):
+    """Times calls of a function with the same argument until the time is over."""
+    rounds, results = [], []
+    first = clock()
+    while True:
+        start = clock()
+        results.append(function(n))
+        end = clock()
+        rounds.append((start - first, end - start))
+        if end - first >= seconds and len(rounds) >= minimum:
+            break
+    right = expected(n)
+    for number, result in enumerate(results):
+        check(result, right, f"round {number}")
+    return rounds
+
+
+def check(result, expected, where):
+    """Raises unless a result is the expected one, type included (True is not 1 here)."""
+    if result != expected or type(result) is not type(expected):
+        raise AssertionError(f"{where} gave {result!r:.300}, expected {expected!r:.300}")
+
+
+def switched_on():
+    """Whether cendre runs in this process; switches it on by import where no .pth did. (on, sentence if not)."""
+    try:
+        import cendre
+
+        if not cendre.is_enabled():
+            cendre.enable()
+        if not cendre.is_enabled():
+            return False, "cendre.enable() did not switch it on"
+        return True, None
+    except Exception as error:  # whatever it is, it is the answer to "why not"
+        return False, f"{type(error).__name__}: {error}"
+
+
+def native_stats():
+    """Counters of the native module, those that are numbers."""
+    import cendre.jit
+
+    return {name: value for name, value in cendre.jit.stats().items() if isinstance(value, (int, float))}
+
+
+def measure(options):
+    """Runs what the options ask for; what goes into the file."""
+    answer = {}
+    native = os.environ.get("CENDRE") == "1"
+    if native:
+        on, why = switched_on()
+        if not on:
+            return {"unavailable": why}
+    elif "cendre._cendre" in sys.modules:
+        raise AssertionError("cendre's native module is loaded in the plain process")
+    if options.program is None:
+        return {"available": True}
+    module = load_program(options.program)
+    rows = {}
+    for row in options.row:
+        try:
+            function, n, operations, expected, *rest = module.workload(row)
+        except getattr(module, "Missing", ()) as error:
+            return {"unavailable": str(error)}
+        gc.collect()
+        timing = time_pieces if options.pieces else time_rounds
+        rounds = timing(function, n, expected, options.seconds, options.minimum)
+        if rest and rest[0] is not None:
+            rest[0]()
+        rows[row] = {"operations": operations, "rounds": rounds}
+    answer["rows"] = rows
+    if native:
+        answer["stats"] = native_stats()
+    return answer
+
+
+def main(argv):
+    """Measures and writes the file; an exception in the program is written there too."""
+    parser = argparse.ArgumentParser()
+    parser.add_argument("--program")
+    parser.add_argument("--row", action="append", default=[])
+    parser.add_argument("--pieces", action="store_true")
+    parser.add_argument("--seconds", type=float, default=1.0)
+    parser.add_argument("--minimum", type=int, default=3)
+    parser.add_argument("--out", required=True)
+    options = parser.parse_args(argv)
+    try:
+        answer = measure(options)
+    except Exception:
+        answer = {"error": traceback.format_exc()}
+    with open(options.out, "w") as file:
+        json.dump(answer, file)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main(sys.argv[1:]))
