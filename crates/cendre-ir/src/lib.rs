@@ -4,9 +4,14 @@
 //! derive from them. Knows neither Python nor Cranelift: objects are ids ([`ObjId`]). Read docs/internals/ir.md.
 #![forbid(unsafe_code)]
 
+pub mod arith;
+pub mod dom;
 pub mod function;
 pub mod inst;
+pub mod parse;
+pub mod print;
 pub mod types;
+pub mod verify;
 
 pub use function::{
     Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
