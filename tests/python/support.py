@@ -1,0 +1,176 @@
+"""Child processes for the tests: running programs of the corpus, comparing what two processes recorded, running snippets.
+
+Every child has a hard timeout, is killed with its whole process group, has faulthandler on, and writes the running case to stderr, so that
+a crash or a hang is reported with the case's name. A child never inherits cendre settings from the environment of the tests.
+"""
+import difflib
+import functools
+import json
+import os
+import signal
+import subprocess
+import sys
+import tempfile
+import textwrap
+from dataclasses import dataclass, field
+from pathlib import Path
+
+HERE = Path(__file__).resolve().parent
+PROGRAMS = sorted(p for p in (HERE / "programs").glob("*.py") if not p.stem.startswith("_"))
+ENTRIES = ("executor", "vectorcall")
+MODES = [(mode, entries) for mode in ("warm", "first") for entries in ENTRIES]
+TIMEOUT = float(os.environ.get("CENDRE_TEST_TIMEOUT", "120"))
+
+
+@dataclass
+class Run:
+    """What a child recorded."""
+
+    what: str
+    records: list = field(default_factory=list)
+    end: dict = None
+    status: int = 0
+    stderr: str = ""
+
+    @property
+    def complete(self):
+        """The child ran every case and ended with status 0."""
+        return self.status == 0 and self.end is not None
+
+    def death(self):
+        """How and where a child died."""
+        how = f"timeout after {TIMEOUT} s" if self.status is None else (
+            f"killed by {signal.Signals(-self.status).name}" if self.status < 0 else f"exit status {self.status}")
+        running = [line for line in self.stderr.split("\n") if line.startswith(("[case ", "[end"))]
+        rest = "\n".join(line for line in self.stderr.split("\n") if not line.startswith("[case "))
+        return f"{self.what}: {how} in {running[-1] if running else 'start-up'}\n{rest[-6000:]}"
+
+
+def environment(mode="plain", entries=None, **more):
+    """Environment of a child: fixed hash seed, no colours, no CENDRE_* but what `mode` says."""
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE") and k not in ("PYTHON_JIT", "PYTHONDEVMODE")}
+    env.update(PYTHONHASHSEED="0", PYTHON_COLORS="0", PYTHONDONTWRITEBYTECODE="1", CENDRE_TEST_TIMEOUT=str(TIMEOUT))
+    if entries:
+        env["CENDRE_ENTRIES"] = entries
+    if mode == "first":
+        env["CENDRE_THRESHOLD"] = "0"
+    env.update(more)
+    return env
+
+
+def spawn(argv, env, timeout=TIMEOUT, cwd=None):
+    """(status or None for a timeout, stdout, stderr)."""
+    process = subprocess.Popen(argv, env=env, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True, errors="replace", cwd=cwd,
+                               stdin=subprocess.DEVNULL, start_new_session=True)
+    try:
+        out, error = process.communicate(timeout=timeout)
+        return process.returncode, out, error
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        out, error = process.communicate()
+        return None, out, error
+
+
+def run(path, mode, entries, case=None, options=()):
+    """Runs a program in a child."""
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.jsonl"
+        argv = [sys.executable, *options, str(HERE / "run_program.py"), str(path), "--mode", mode, "--child", str(out)]
+        argv += ["--case", case] if case else []
+        status, _, stderr = spawn(argv, environment(mode, entries))
+        result = Run(f"{Path(path).stem} ({mode}, {entries})", status=status, stderr=stderr)
+        lines = out.read_text().splitlines() if out.exists() else []
+    for line in lines:
+        try:
+            record = json.loads(line)
+        except json.JSONDecodeError:        # the child died while writing it
+            break
+        if record.get("end"):
+            result.end = record
+        else:
+            result.records.append(record)
+    return result
+
+
+@functools.cache
+def plain(path):
+    """The run under plain CPython, once per test session."""
+    return run(path, "plain", None)
+
+
+def render(result):
+    """All outcomes as text."""
+    out = [] if result.complete else [result.death()]
+    for r in result.records:
+        if r["phase"] == "full" and r["run"] == 0:
+            out.append(f"{r['case']}: {r['result']}" + "".join(f"\n  {k}: {r[k]}" for k in ("out", "err") if r[k]))
+    return "\n".join(out)
+
+
+def parts(text):
+    """A long outcome in lines that a diff can show."""
+    return text.replace("), list(", "),\n list(").replace(", str ", ",\n str ").split("\n")
+
+
+def compare(want, got, one_case=False):
+    """Differences between a plain run and another, as texts; also what must have been compiled and was not."""
+    problems = []
+    if not want.complete:
+        return [want.death()]
+    if not got.complete:
+        problems.append(got.death())
+    expected = {(r["case"], r["phase"], r["run"]): r for r in want.records}
+    reported = set()
+    for r in got.records:
+        key = r["case"], r["phase"], r["run"]
+        e = expected.pop(key, None)
+        if e is None:
+            problems.append(f"{key}: not seen under plain CPython")
+        elif e != r and r["case"] not in reported:
+            reported.add(r["case"])
+            text = [f"{got.what}: case {r['case']} ({r['phase']} run {r['run']}) differs"]
+            for part in ("result", "out", "err", "handled"):
+                if e[part] != r[part]:
+                    diff = list(difflib.unified_diff(parts(e[part]), parts(r[part]), "CPython", "cendre", lineterm="", n=1))
+                    text += [f"  {part}:", *(f"    {line[:400]}" for line in diff[:40])]
+            problems.append("\n".join(text))
+    if got.complete and expected:
+        problems.append(f"{got.what}: missing outcomes {sorted(expected)[:5]}")
+    if got.end is None:
+        return problems
+    end = got.end
+    if want.end["depth"] != end["depth"]:
+        problems.append(f"{got.what}: recursion depth left at the end moved by {end['depth']}, under CPython {want.end['depth']}")
+    for name, grown in end["growth"].items():
+        # Upwards a little is allowed: cendre may hold a code object while it is compiled again. Downwards never.
+        extra = grown - want.end["growth"][name]
+        if extra < 0 or extra > 3:
+            problems.append(f"{got.what}: reference count of the code of {name} moved by {grown}, under CPython {want.end['growth'][name]}")
+    compiled = set(end["compiled"])
+    if "(warm," in got.what:
+        missing = [n for n in end["must"] if n not in compiled]
+        copies = {n: r for n, r in end["refused"].items() if n.endswith(" (copy)")}
+        if copies:
+            problems.append(f"{got.what}: copies stayed interpreted: {copies}")
+    elif "(first," in got.what and not one_case:
+        missing = [n for n in end["must"] if n in want.end["ran"] and n not in compiled]
+    else:
+        missing = []
+    if missing:
+        why = {n: end["refused"].get(n, "?") for n in missing}
+        problems.append(f"{got.what}: must be compiled and is not: {why}\n  {end['stats']}")
+    return problems
+
+
+def python(source, *, mode="warm", entries="executor", enable=True, timeout=TIMEOUT, options=(), status=0, **env):
+    """Runs a snippet in a child and gives its stdout. With `enable`, cendre is switched on first. Fails on another status."""
+    head = "import sys, faulthandler; faulthandler.enable()\n" + f"sys.path.insert(0, {str(HERE)!r})\n"
+    if enable:
+        head += "import cendre; cendre.enable(); import cendre.jit as jit\n"
+    with tempfile.TemporaryDirectory() as folder:
+        script = Path(folder) / "snippet.py"
+        script.write_text(head + textwrap.dedent(source))
+        got, out, error = spawn([sys.executable, *options, str(script)], environment(mode, entries, **env), timeout)
+    how = "timeout" if got is None else got
+    assert got == status, f"status {how}, expected {status}\n--- stdout\n{out[-3000:]}\n--- stderr\n{error[-6000:]}"
+    return out
