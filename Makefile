@@ -6,7 +6,7 @@ PYTHON := .venv/bin/python
 # The same settings as maturin's, so that cargo and maturin share what they compile; the C probe of CPython's structs
 # wants the interpreter that the environment was made from.
 CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3.14-64bit \
-            CENDRE_PYTHON=$$(cat .cache/python)
+            CENDRE_PYTHON=$$(cat .cache/interpreter)
 # PYTEST_ARGS="-k name" and the like.
 PYTEST_ARGS ?=
 
@@ -32,7 +32,7 @@ test-rust: setup
 	$(CARGO_ENV) cargo test --release --workspace
 
 test-python: setup
-	$(PYTHON) -m pytest -q -n logical $(PYTEST_ARGS)
+	$(PYTHON) -m pytest -q -n logical --dist loadgroup $(PYTEST_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

@@ -52,7 +52,10 @@ def probe(executable):
         return f"cannot be run: {error}"
     if done.returncode != 0:
         return f"cannot be run: exit {done.returncode}"
-    return json.loads(done.stdout)
+    try:
+        return json.loads(done.stdout)
+    except ValueError:
+        return "cannot be run: it is no Python"
 
 
 def why_not(facts):

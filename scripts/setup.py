@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from find_python import find
-from project import ROOT, VENV, SetupError, digest, forget, is_done, main, mark_done, run, say
+from project import CACHE, ROOT, VENV, SetupError, digest, forget, is_done, main, mark_done, run, say
 
 REQUIREMENTS = ROOT / "requirements-dev.txt"
 PYTHON = VENV / "bin/python"
@@ -31,6 +31,8 @@ def make_venv(python):
     """The virtual environment with pip, on this interpreter."""
     facts = _base_facts(python)
     key = digest(facts)
+    CACHE.mkdir(exist_ok=True)
+    (CACHE / "interpreter").write_text(str(python))  # For the C probe of CPython's structs: see the Makefile.
     if is_done("venv", key) and PYTHON.exists():
         say("venv", ".venv is there")
         return key
