@@ -116,6 +116,7 @@ exported! {
         pub fn _PyThreadState_PopFrame(ts: *mut ThreadState, frame: *mut Frame);
         pub fn PyTraceBack_Here(frame: *mut PyFrameObject) -> c_int;
         // pycore_function.h, pycore_genobject.h
+        pub fn PyFunction_SetVectorcall(func: *mut FunctionObject, call: ffi::vectorcallfunc);
         pub fn _PyFunction_SetVersion(func: *mut FunctionObject, version: u32);
         pub fn _PyCoro_GetAwaitableIter(o: *mut PyObject) -> *mut PyObject;
         pub fn _PyGen_yf(gener: *mut GenObject) -> *mut PyObject;
@@ -141,6 +142,7 @@ exported! {
         pub fn _PySuper_Lookup(su_type: *mut PyTypeObject, su_obj: *mut PyObject, name: *mut PyObject, meth_found: *mut c_int) -> *mut PyObject;
         pub fn _PyType_Lookup(ty: *mut PyTypeObject, name: *mut PyObject) -> *mut PyObject;
         pub fn _PyType_LookupRef(ty: *mut PyTypeObject, name: *mut PyObject) -> *mut PyObject;
+        pub fn PyUnstable_Type_AssignVersionTag(ty: *mut PyTypeObject) -> c_int;
         pub fn _PyType_SetVersion(ty: *mut PyTypeObject, version: c_uint);
         pub fn _PyType_AllocNoTrack(ty: *mut PyTypeObject, nitems: ffi::Py_ssize_t) -> *mut PyObject;
         pub fn _PyType_NewManagedObject(ty: *mut PyTypeObject) -> *mut PyObject;
@@ -178,6 +180,8 @@ exported! {
         pub fn _PyInterpolation_Build(value: *mut PyObject, text: *mut PyObject, conversion: c_int, format_spec: *mut PyObject) -> *mut PyObject;
     }
     data {
+        /// The type of bound methods (for its address; the interpreter writes to it).
+        pub static PyMethod_Type: PyTypeObject;
         /// Functions of BINARY_OP by oparg.
         pub static _PyEval_BinaryOps: [unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject; N_BINARY_OPS];
         /// Functions of CONVERT_VALUE by oparg (1 str, 2 repr, 3 ascii; 0 is empty).

@@ -284,3 +284,170 @@ pub const TABLES: &[StructLayout] = &[
     DebugOffsets::LAYOUT,
     interp::LAYOUT,
 ];
+
+/// A bit field: setting `field` of a zeroed `c` to `number` makes the byte at `offset` equal to `byte`.
+#[derive(Debug, Clone, Copy)]
+pub struct BitField {
+    /// The type as C spells it.
+    pub c: &'static str,
+    /// The bit field.
+    pub field: &'static str,
+    /// The number stored in it.
+    pub number: u32,
+    /// The byte that it lands in.
+    pub offset: usize,
+    /// What that byte then is.
+    pub byte: u8,
+}
+
+/// The bit fields that this crate reads or writes, for the probe.
+pub const BIT_FIELDS: &[BitField] = &[
+    BitField {
+        c: "_PyVMData",
+        field: "valid",
+        number: 1,
+        offset: core::mem::offset_of!(VmData, flags),
+        byte: crate::optimizer::vm_flags::VALID,
+    },
+    BitField {
+        c: "_PyVMData",
+        field: "linked",
+        number: 1,
+        offset: core::mem::offset_of!(VmData, flags),
+        byte: crate::optimizer::vm_flags::LINKED,
+    },
+    BitField {
+        c: "_PyVMData",
+        field: "chain_depth",
+        number: 5,
+        offset: core::mem::offset_of!(VmData, flags),
+        byte: 5 << crate::optimizer::vm_flags::CHAIN_DEPTH_SHIFT,
+    },
+    BitField {
+        c: "PyObject",
+        field: "ob_refcnt",
+        number: 1,
+        offset: OB_REFCNT as usize,
+        byte: 1,
+    },
+];
+
+macro_rules! constants {
+    ($($c:literal = $v:expr;)*) => { &[$(($c, $v as i64)),*] };
+}
+
+/// Constants of C that this crate repeats, for the probe.
+pub const CONSTANTS: &[(&str, i64)] = {
+    use crate::code::{co_flags, local_kind};
+    use crate::dict::keys_kind;
+    use crate::genobject::frame_state;
+    use crate::interpframe::frame_owner;
+    use crate::monitoring::{self, event};
+    use crate::tstate::eval_breaker;
+    use crate::typeobject::tp_flags;
+    use crate::{api, dict, funcobject, interpframe, longobject, refcount, stackref, tstate};
+    constants! {
+        "FRAME_OWNED_BY_THREAD" = frame_owner::THREAD;
+        "FRAME_OWNED_BY_GENERATOR" = frame_owner::GENERATOR;
+        "FRAME_OWNED_BY_FRAME_OBJECT" = frame_owner::FRAME_OBJECT;
+        "FRAME_OWNED_BY_INTERPRETER" = frame_owner::INTERPRETER;
+        "FRAME_OWNED_BY_CSTACK" = frame_owner::CSTACK;
+        "FRAME_SPECIALS_SIZE" = interpframe::FRAME_SPECIALS_SIZE;
+        "FRAME_CREATED" = frame_state::FRAME_CREATED;
+        "FRAME_SUSPENDED" = frame_state::FRAME_SUSPENDED;
+        "FRAME_SUSPENDED_YIELD_FROM" = frame_state::FRAME_SUSPENDED_YIELD_FROM;
+        "FRAME_EXECUTING" = frame_state::FRAME_EXECUTING;
+        "FRAME_COMPLETED" = frame_state::FRAME_COMPLETED;
+        "FRAME_CLEARED" = frame_state::FRAME_CLEARED;
+        "CO_OPTIMIZED" = co_flags::OPTIMIZED;
+        "CO_NEWLOCALS" = co_flags::NEWLOCALS;
+        "CO_VARARGS" = co_flags::VARARGS;
+        "CO_VARKEYWORDS" = co_flags::VARKEYWORDS;
+        "CO_NESTED" = co_flags::NESTED;
+        "CO_GENERATOR" = co_flags::GENERATOR;
+        "CO_COROUTINE" = co_flags::COROUTINE;
+        "CO_ITERABLE_COROUTINE" = co_flags::ITERABLE_COROUTINE;
+        "CO_ASYNC_GENERATOR" = co_flags::ASYNC_GENERATOR;
+        "CO_NO_MONITORING_EVENTS" = co_flags::NO_MONITORING_EVENTS;
+        "CO_HAS_DOCSTRING" = co_flags::HAS_DOCSTRING;
+        "CO_METHOD" = co_flags::METHOD;
+        "CO_FAST_HIDDEN" = local_kind::HIDDEN;
+        "CO_FAST_LOCAL" = local_kind::LOCAL;
+        "CO_FAST_CELL" = local_kind::CELL;
+        "CO_FAST_FREE" = local_kind::FREE;
+        "DICT_KEYS_GENERAL" = keys_kind::GENERAL;
+        "DICT_KEYS_UNICODE" = keys_kind::UNICODE;
+        "DICT_KEYS_SPLIT" = keys_kind::SPLIT;
+        "DICT_WATCHER_MASK" = dict::DICT_WATCHER_MASK;
+        "SHARED_KEYS_MAX_SIZE" = dict::SHARED_KEYS_MAX_SIZE;
+        "FUNC_VERSION_CLEARED" = funcobject::FUNC_VERSION_CLEARED;
+        "FUNC_VERSION_FIRST_VALID" = funcobject::FUNC_VERSION_FIRST_VALID;
+        "PyLong_SHIFT" = longobject::SHIFT;
+        "PyLong_BASE" = longobject::BASE;
+        "_PyLong_SIGN_MASK" = longobject::SIGN_MASK;
+        "_PyLong_NON_SIZE_BITS" = longobject::NON_SIZE_BITS;
+        "SIGN_ZERO" = longobject::SIGN_ZERO;
+        "SIGN_NEGATIVE" = longobject::SIGN_NEGATIVE;
+        "IMMORTALITY_BIT_MASK" = longobject::SMALL_INT_BIT;
+        "_PY_NSMALLNEGINTS" = longobject::NSMALLNEGINTS;
+        "_PY_NSMALLPOSINTS" = longobject::NSMALLPOSINTS;
+        "_Py_IMMORTAL_MINIMUM_REFCNT" = refcount::IMMORTAL_MINIMUM_REFCNT;
+        "_Py_IMMORTAL_INITIAL_REFCNT" = refcount::IMMORTAL_INITIAL_REFCNT;
+        "PyStackRef_NULL_BITS" = crate::StackRef::NULL.0;
+        "Py_TAG_REFCNT" = stackref::TAG_REFCNT;
+        "Py_INT_TAG" = stackref::INT_TAG;
+        "_PY_DATA_STACK_CHUNK_SIZE" = tstate::DATA_STACK_CHUNK_SIZE;
+        "_PY_GIL_DROP_REQUEST_BIT" = eval_breaker::GIL_DROP_REQUEST;
+        "_PY_SIGNALS_PENDING_BIT" = eval_breaker::SIGNALS_PENDING;
+        "_PY_CALLS_TO_DO_BIT" = eval_breaker::CALLS_TO_DO;
+        "_PY_ASYNC_EXCEPTION_BIT" = eval_breaker::ASYNC_EXCEPTION;
+        "_PY_GC_SCHEDULED_BIT" = eval_breaker::GC_SCHEDULED;
+        "_PY_EVAL_PLEASE_STOP_BIT" = eval_breaker::PLEASE_STOP;
+        "_PY_EVAL_EXPLICIT_MERGE_BIT" = eval_breaker::EXPLICIT_MERGE;
+        "_PY_EVAL_JIT_INVALIDATE_COLD_BIT" = eval_breaker::JIT_INVALIDATE_COLD;
+        "_PY_EVAL_EVENTS_MASK" = eval_breaker::EVENTS_MASK;
+        "Py_TPFLAGS_INLINE_VALUES" = tp_flags::INLINE_VALUES;
+        "Py_TPFLAGS_MANAGED_WEAKREF" = tp_flags::MANAGED_WEAKREF;
+        "Py_TPFLAGS_MANAGED_DICT" = tp_flags::MANAGED_DICT;
+        "Py_TPFLAGS_HEAPTYPE" = tp_flags::HEAPTYPE;
+        "Py_TPFLAGS_IMMUTABLETYPE" = tp_flags::IMMUTABLETYPE;
+        "Py_TPFLAGS_HAVE_VECTORCALL" = tp_flags::HAVE_VECTORCALL;
+        "Py_TPFLAGS_HAVE_GC" = tp_flags::HAVE_GC;
+        "Py_TPFLAGS_METHOD_DESCRIPTOR" = tp_flags::METHOD_DESCRIPTOR;
+        "Py_TPFLAGS_LONG_SUBCLASS" = tp_flags::LONG_SUBCLASS;
+        "Py_TPFLAGS_LIST_SUBCLASS" = tp_flags::LIST_SUBCLASS;
+        "Py_TPFLAGS_TUPLE_SUBCLASS" = tp_flags::TUPLE_SUBCLASS;
+        "Py_TPFLAGS_UNICODE_SUBCLASS" = tp_flags::UNICODE_SUBCLASS;
+        "Py_TPFLAGS_DICT_SUBCLASS" = tp_flags::DICT_SUBCLASS;
+        "Py_TPFLAGS_BASE_EXC_SUBCLASS" = tp_flags::BASE_EXC_SUBCLASS;
+        "Py_TPFLAGS_TYPE_SUBCLASS" = tp_flags::TYPE_SUBCLASS;
+        "MANAGED_DICT_OFFSET" = typeobject::MANAGED_DICT_OFFSET;
+        "MANAGED_WEAKREF_OFFSET" = typeobject::MANAGED_WEAKREF_OFFSET;
+        "PY_MONITORING_TOOL_IDS" = monitoring::TOOL_IDS;
+        "_PY_MONITORING_LOCAL_EVENTS" = monitoring::LOCAL_EVENTS;
+        "_PY_MONITORING_UNGROUPED_EVENTS" = monitoring::UNGROUPED_EVENTS;
+        "PY_MONITORING_EVENT_PY_START" = event::PY_START;
+        "PY_MONITORING_EVENT_PY_RESUME" = event::PY_RESUME;
+        "PY_MONITORING_EVENT_PY_RETURN" = event::PY_RETURN;
+        "PY_MONITORING_EVENT_PY_YIELD" = event::PY_YIELD;
+        "PY_MONITORING_EVENT_CALL" = event::CALL;
+        "PY_MONITORING_EVENT_LINE" = event::LINE;
+        "PY_MONITORING_EVENT_INSTRUCTION" = event::INSTRUCTION;
+        "PY_MONITORING_EVENT_JUMP" = event::JUMP;
+        "PY_MONITORING_EVENT_BRANCH_LEFT" = event::BRANCH_LEFT;
+        "PY_MONITORING_EVENT_BRANCH_RIGHT" = event::BRANCH_RIGHT;
+        "PY_MONITORING_EVENT_STOP_ITERATION" = event::STOP_ITERATION;
+        "PY_MONITORING_EVENT_RAISE" = event::RAISE;
+        "PY_MONITORING_EVENT_EXCEPTION_HANDLED" = event::EXCEPTION_HANDLED;
+        "PY_MONITORING_EVENT_PY_UNWIND" = event::PY_UNWIND;
+        "PY_MONITORING_EVENT_PY_THROW" = event::PY_THROW;
+        "PY_MONITORING_EVENT_RERAISE" = event::RERAISE;
+        "_Py_ADD_PENDING_FULL" = api::ADD_PENDING_FULL;
+        "_Py_PENDING_MAINTHREADONLY" = api::PENDING_MAINTHREADONLY;
+        "MAX_INTRINSIC_1 + 1" = api::N_INTRINSIC_1;
+        "MAX_INTRINSIC_2 + 1" = api::N_INTRINSIC_2;
+        "NB_OPARG_LAST + 1" = api::N_BINARY_OPS;
+        "SPECIAL_MAX + 1" = api::N_SPECIAL_METHODS;
+        "sizeof(_Py_CODEUNIT)" = core::mem::size_of::<crate::CodeUnit>();
+    }
+};
