@@ -13,7 +13,7 @@ import subprocess
 from pathlib import Path
 
 import debian_python
-from project import CACHE, SetupError, say
+from project import CACHE, VENV, SetupError, say
 
 OLDEST = (3, 14, 5)
 SUPPORTED = "CPython 3.14 from 3.14.5 on, the ordinary build (with the GIL, not a debug build), 64-bit"
@@ -38,7 +38,7 @@ print(json.dumps({
     "debug": hasattr(sys, "gettotalrefcount"),
     "bits": 64 if sys.maxsize > 2**32 else 32,
     "missing": missing,
-    "executable": sys.executable,
+    "base": getattr(sys, "_base_executable", None) or sys.executable,
 }))
 """
 
@@ -86,7 +86,8 @@ def _accept(executable, source):
         say("python", f"{source}: {executable} {reason}; not supported")
         return None
     say("python", f"{source}: CPython {'.'.join(map(str, facts['version']))}")
-    return executable
+    # With the project's own environment activated: that one is made anew out of what it was made from.
+    return facts["base"] if Path(executable).is_relative_to(VENV) else executable
 
 
 def _uv():
@@ -95,8 +96,9 @@ def _uv():
         say("python", "uv: not installed")
         return None
     for verb in ("find", "install"):
+        system = ["--system"] if verb == "find" else []  # Not an environment's, above all not our own.
         try:
-            done = subprocess.run([uv, "python", verb, "cpython@3.14"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+            done = subprocess.run([uv, "python", verb, *system, "cpython@3.14"], stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                                   stdin=subprocess.DEVNULL, timeout=240, check=False, text=True)
         except (OSError, subprocess.TimeoutExpired) as error:
             say("python", f"uv python {verb}: {error}")
@@ -108,7 +110,7 @@ def _uv():
                 return None
             continue
         if verb == "install":
-            done = subprocess.run([uv, "python", "find", "cpython@3.14"], stdout=subprocess.PIPE, check=False, text=True)
+            done = subprocess.run([uv, "python", "find", "--system", "cpython@3.14"], stdout=subprocess.PIPE, check=False, text=True)
         found = done.stdout.strip()
         accepted = _accept(found, f"uv python {verb}") if found else None
         if accepted:

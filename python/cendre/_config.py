@@ -36,7 +36,7 @@ def _entries(text):
 def _size(text):
     unit = _UNITS.get(text[-1:].upper(), 1)
     size = _digits(text[:-1] if unit != 1 else text) * unit
-    if size == 0:
+    if not 0 < size < 1 << 63:
         raise ValueError
     return size
 

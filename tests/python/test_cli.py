@@ -168,7 +168,8 @@ def test_a_wrong_command_line_is_status_2(arguments, says):
 NONSENSE = [
     ("CENDRE_THRESHOLD", "-1"), ("CENDRE_THRESHOLD", "many"), ("CENDRE_THRESHOLD", "1.5"), ("CENDRE_THRESHOLD", "1_0"),
     ("CENDRE_THRESHOLD", " 1"), ("CENDRE_THRESHOLD", "9" * 30), ("CENDRE_ENTRIES", "Auto"), ("CENDRE_CODE_LIMIT", "M"),
-    ("CENDRE_CODE_LIMIT", "1T"), ("CENDRE_CODE_LIMIT", "-1K"), ("CENDRE_CODE_LIMIT", "0"), ("CENDRE_PERF", "yes"),
+    ("CENDRE_CODE_LIMIT", "1T"), ("CENDRE_CODE_LIMIT", "-1K"), ("CENDRE_CODE_LIMIT", "0"),
+    ("CENDRE_CODE_LIMIT", "99999999999G"), ("CENDRE_PERF", "yes"),
     ("CENDRE_AWAITS", "2"), ("CENDRE_JIT", "off"),
 ]
 

@@ -60,6 +60,14 @@ def test_a_named_python_is_taken_or_refused(tmp_path):
     assert status == 1 and err.startswith("error: CENDRE_PYTHON=/bin/true cannot be run") and "CPython 3.14" in err
 
 
+def test_the_projects_own_environment_stands_for_what_it_was_made_from(monkeypatch):
+    monkeypatch.setattr(find_python, "VENV", Path(sys.prefix))
+    assert sys.prefix != sys.base_prefix
+    taken = find_python._accept(sys.executable, "test")
+    assert taken == sys._base_executable
+    assert not Path(taken).is_relative_to(sys.prefix)
+
+
 def test_stamps(tmp_path, monkeypatch):
     monkeypatch.setattr(project, "STAMPS", tmp_path / "stamps")
     source = tmp_path / "source"
