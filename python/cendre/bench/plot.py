@@ -11,7 +11,7 @@ from .registry import PLAIN
 LEFT, RIGHT, TOP, STEP = 190, 150, 64, 26
 WIDTH = 900
 STYLE = """
-text { font: 12px sans-serif; fill: #1f2430 } .small { font-size: 11px; fill: #596070 } .title { font-size: 15px; font-weight: 600 }
+text { font-family: "DejaVu Sans", Arial, sans-serif; font-size: 12px; fill: #1f2430 } .small { font-size: 11px; fill: #596070 } .title { font-size: 15px; font-weight: 600 }
 .grid { stroke: #d8dce4 } .one { stroke: #596070; stroke-width: 1.5 } .goal { stroke: #596070; stroke-width: 2 } .back { fill: #ffffff }
 .hooks { stroke: #8a93a3; fill: #8a93a3 } .compile { stroke: #2f7fbf; fill: #2f7fbf } .full { stroke: #c8551b; fill: #c8551b }
 @media (prefers-color-scheme: dark) {
@@ -21,7 +21,7 @@ text { fill: #e6e9ef } .small { fill: #a5adbb } .grid { stroke: #3a4150 } .one, 
 
 
 def ticks(low, high):
-    """Powers of two, and their halves in the logarithm's sense left out, from below low to above high."""
+    """Powers of two from the last one not above `low` to the first one not below `high`."""
     first, last = math.floor(math.log2(low)), math.ceil(math.log2(high))
     return [2.0**power for power in range(first, last + 1)]
 
@@ -31,6 +31,7 @@ def draw(results, features):
     others = [feature for feature in features if feature is not PLAIN]
     shown = [r for r in results if r.row.kind == "program" and any((f.name, "warm") in r.figures for f in others)]
     bounds = [b for r in shown for f in others if (e := r.figures.get((f.name, "warm"))) for b in (e.low, e.high)]
+    bounds += [goal.value for r in shown for goal in r.row.goals if goal.kind == "at least"]
     axis = ticks(min([0.9, *bounds]), max([2.0, *bounds]))
     span = math.log2(axis[-1] / axis[0])
     right = WIDTH - RIGHT
@@ -65,7 +66,7 @@ def draw(results, features):
         y = TOP + STEP * number + STEP / 2
         out.append(f'<text text-anchor="end" x="{LEFT - 12}" y="{y + 4:.1f}">{escape(result.row.name)}</text>')
         for goal in result.row.goals:
-            if goal.kind == "at least" and axis[0] <= goal.value <= axis[-1]:
+            if goal.kind == "at least":
                 at = x(goal.value)
                 out.append(f'<line class="goal" x1="{at:.1f}" x2="{at:.1f}" y1="{y - 9:.1f}" y2="{y + 9:.1f}"/>')
         measured = [(f, e) for f in others if (e := result.figures.get((f.name, "warm")))]
