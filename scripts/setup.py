@@ -17,7 +17,7 @@ from pathlib import Path
 from find_python import find
 from project import CACHE, ROOT, VENV, SetupError, digest, forget, is_done, main, mark_done, run, say
 
-REQUIREMENTS = ROOT / "requirements-dev.txt"
+REQUIREMENTS = [ROOT / "requirements-dev.txt", ROOT / "examples/requirements.txt"]
 PYTHON = VENV / "bin/python"
 
 
@@ -53,12 +53,12 @@ def make_venv(python):
 
 def install_tools(venv_key):
     """The pinned tools and libraries of the tests and examples."""
-    key = digest(venv_key, files=[REQUIREMENTS])
+    key = digest(venv_key, files=REQUIREMENTS)
     if is_done("tools", key):
         say("tools", "installed")
         return key
     forget("tools")
-    run("tools", [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS])
+    run("tools", [PYTHON, "-m", "pip", "install", "--disable-pip-version-check", "-r", REQUIREMENTS[0]])
     mark_done("tools", key)
     say("tools", "maturin, pytest and the libraries of the examples installed")
     return key

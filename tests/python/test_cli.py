@@ -239,6 +239,15 @@ def test_help_and_version():
     assert (status, out, err) == (0, f"cendre {cendre.__version__} (CPython {sys.version.split()[0]})\n", "")
 
 
+def test_bench_is_handed_its_arguments():
+    status, out, err = call(CENDRE, "bench", "--list")
+    assert (status, err) == (0, "")
+    assert "fib" in out
+    status, out, err = call(CENDRE, "bench", "--frob")
+    assert (status, out) == (2, "")
+    assert "--frob" in err
+
+
 def test_enable_and_disable_in_a_program():
     program = """if True:
         import cendre
