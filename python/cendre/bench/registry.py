@@ -78,8 +78,8 @@ def _program(program, name, title, operation, goals=NOT_BELOW, **more):
     return Row(name, title, program=program, operation=operation, goals=goals, **more)
 
 
-def _suite(name, title):
-    return Row(name, title, program="suite", suite=True, operation="run", goals=SUITE_GOALS)
+def _suite(name, title, operation="run"):
+    return Row(name, title, program="suite", suite=True, operation=operation, goals=SUITE_GOALS)
 
 
 TREES = ("none", "eager", "io", "eager_io", "memoization", "eager_memoization", "cpu_io_mixed", "eager_cpu_io_mixed")
@@ -116,9 +116,9 @@ ROWS = (
     Row("compile-time", "compile time for each bytecode instruction", kind="compile-time"),
     _suite("richards", "pyperformance richards"),
     _suite("deltablue", "pyperformance deltablue"),
-    _suite("nbody", "pyperformance nbody"),
+    _suite("nbody", "pyperformance nbody", "step"),
     _suite("spectral_norm", "pyperformance spectral_norm"),
-    *(_suite(f"async_tree-{variant}{suffix}", f"pyperformance async_tree {variant}{', task groups' if suffix else ''}")
+    *(_suite(f"async_tree-{variant}{suffix}", f"pyperformance async_tree {variant}{', task groups' if suffix else ''}", "leaf")
       for variant in TREES for suffix in ("", "_tg")),
 )
 

@@ -158,6 +158,9 @@ def measure_compile_time(row, reasons, progress):
         result.missing[FULL.name] = "nothing was compiled"
     else:
         result.note = f"{spent / instructions / 1e3:.1f} µs/instruction, {stats.get('compiled', 0)} functions"
+        if stats.get("first_compile_ns"):
+            first = stats["first_compile_ns"] / runner.COMPILE_PROCESSES / 1e6
+            result.note += f"; the first compile of a process {first:.1f} ms"
         result.samples["full"] = {"compile_ns": spent, "compiled_instructions": instructions}
     return result
 

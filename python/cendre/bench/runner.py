@@ -15,6 +15,8 @@ from pathlib import Path
 from .estimate import split
 
 WORKER = Path(__file__).resolve().parent / "worker.py"
+COMPILE_PROGRAMS = ("awaits", "calls", "data")  # what the row compile-time runs, a process each
+COMPILE_PROCESSES = len(COMPILE_PROGRAMS)
 # Left out of the children's environment: CPython's own JIT must not differ from what the user runs by accident, and
 # switches of ours are set by the feature alone.
 DROPPED = ("PYTHON_JIT", "PYTHONHASHSEED", "PYTHONDEVMODE", "PYTHONTRACEMALLOC", "PYTHONMALLOC", "PYTHONSTARTUP")
@@ -139,7 +141,7 @@ def run_compile_time(feature, progress):
     from .registry import ROWS
 
     total = {}
-    for program in ("awaits", "calls", "data"):
+    for program in COMPILE_PROGRAMS:
         progress(f"compile-time: {program}")
         arguments = ["--program", program, "--seconds", "0.5"]
         for row in ROWS:
