@@ -241,7 +241,7 @@ fn check_basic_sizes() -> Result<(), String> {
 pub unsafe fn check() -> Result<(), String> {
     check_platform()?;
     // SAFETY: a constant of the interpreter.
-    let hex = unsafe { Py_Version } as u64;
+    let hex = unsafe { Py_Version };
     check_version(hex)?;
     // SAFETY: every 3.14 has the table at the start of _PyRuntime; its first three words are looked at first.
     check_offsets(unsafe { &*runtime::debug_offsets() }, hex)?;

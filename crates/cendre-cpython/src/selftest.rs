@@ -295,8 +295,9 @@ unsafe fn thread_state(ts: *mut ThreadState) -> Check {
             "a thread state's handled exceptions are elsewhere"
         );
 
+        // Made when first asked for, so it is asked for only if it is there.
         expect!(
-            (*ts).dict == ffi::PyThreadState_GetDict(),
+            (*ts).dict.is_null() || (*ts).dict == ffi::PyThreadState_GetDict(),
             "a thread state's dict is elsewhere"
         );
         expect!(
@@ -568,11 +569,11 @@ unsafe fn function(f: *mut PyObject, globals: *mut PyObject) -> Check {
 }
 
 unsafe fn attr(o: *mut PyObject, name: &CStr) -> Result<Owned, String> {
-    // SAFETY: the GIL is held.
-    owned(
-        unsafe { ffi::PyObject_GetAttrString(o, name.as_ptr()) },
-        "an attribute",
-    )
+    // SAFETY: the GIL is held. Interned, because the type cache keeps every name that it sees.
+    unsafe {
+        let name = owned(ffi::PyUnicode_InternFromString(name.as_ptr()), "a str")?;
+        owned(ffi::PyObject_GetAttr(o, name.as_ptr()), "an attribute")
+    }
 }
 
 unsafe fn code_object(co: *mut CodeObject) -> Check {
@@ -717,7 +718,10 @@ unsafe fn generator(g: *mut PyObject) -> Check {
         expect!(
             (*fr).owner == frame_owner::GENERATOR
                 && GenObject::from_frame(fr) == gener
-                && (*fr).frame_obj.is_null(),
+
+                // The traceback of the handled exception holds the frame.
+                && !(*fr).frame_obj.is_null()
+                && (*(*fr).frame_obj.cast::<FrameObject>()).f_frame == fr,
             "a generator's frame is different"
         );
         let at = Frame::instr_index(fr);
