@@ -68,12 +68,13 @@ def run(step, command, env=None, cwd=ROOT):
     LOGS.mkdir(parents=True, exist_ok=True)
     log = LOGS / f"{step}.log"
     with log.open("ab") as out:
+        begin = out.tell()
         out.write(("$ " + " ".join(map(str, command)) + "\n").encode())
         out.flush()
         done = subprocess.run(command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL,
                               env=env, cwd=cwd, check=False)
     if done.returncode != 0:
-        tail = log.read_text(errors="replace").splitlines()[-40:]
+        tail = log.read_bytes()[begin:].decode(errors="replace").splitlines()[-40:]
         shown = "\n".join("    " + line for line in tail)
         raise SetupError(f"`{' '.join(map(str, command))}` failed (exit {done.returncode}):\n{shown}\n"
                          f"the whole log: {os.path.relpath(log, ROOT)}")

@@ -116,8 +116,6 @@ def command(arguments, verb="run"):
 def run(arguments):
     """`cendre run`: becomes the program. Does not return."""
     argv, environ = command(arguments)
-    # Output that is still held back would be lost with this process image.
-    sys.stdout and sys.stdout.flush()
     os.execve(argv[0], argv, environ)
 
 

@@ -85,6 +85,11 @@ def test_stamps(tmp_path, monkeypatch):
 
 
 def test_a_step_that_fails_shows_why(tmp_path, monkeypatch):
-    monkeypatch.setattr(project, "LOGS", project.ROOT / ".cache" / "logs")
-    with pytest.raises(project.SetupError, match=r"(?s)failed \(exit 3\).*the reason"):
-        project.run("test", [sys.executable, "-c", "print('the reason'); raise SystemExit(3)"])
+    monkeypatch.setattr(project, "LOGS", project.ROOT / ".cache" / "logs-of-tests")
+    project.run("test", [sys.executable, "-c", "print('an earlier step')"])
+    with pytest.raises(project.SetupError) as error:
+        project.run("test", [sys.executable, "-c", "print('the ' + 'reason'); raise SystemExit(3)"])
+    assert "failed (exit 3)" in str(error.value)
+    assert "\n    the reason\n" in str(error.value)
+    assert "an earlier step" not in str(error.value)
+    assert "an earlier step" in (project.LOGS / "test.log").read_text()
