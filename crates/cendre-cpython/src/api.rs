@@ -46,6 +46,48 @@ pub struct SpecialMethod {
     pub error_suggestion: *const c_char,
 }
 
+/// `PyFunction_WatchCallback`: event, function, new value.
+pub type FunctionWatchCallback =
+    unsafe extern "C" fn(c_int, *mut FunctionObject, *mut PyObject) -> c_int;
+/// `PyType_WatchCallback`: the type that was modified.
+pub type TypeWatchCallback = unsafe extern "C" fn(*mut PyTypeObject) -> c_int;
+/// `PyDict_WatchCallback`: event, dict, key, new value.
+pub type DictWatchCallback =
+    unsafe extern "C" fn(c_int, *mut PyObject, *mut PyObject, *mut PyObject) -> c_int;
+/// `PyCode_WatchCallback`: event, code.
+pub type CodeWatchCallback = unsafe extern "C" fn(c_int, *mut CodeObject) -> c_int;
+
+/// Events of watchers.
+pub mod watch_event {
+    use core::ffi::c_int;
+    /// A function was made.
+    pub const FUNCTION_CREATE: c_int = 0;
+    /// A function goes.
+    pub const FUNCTION_DESTROY: c_int = 1;
+    /// `__code__` is about to change.
+    pub const FUNCTION_MODIFY_CODE: c_int = 2;
+    /// `__defaults__` is about to change.
+    pub const FUNCTION_MODIFY_DEFAULTS: c_int = 3;
+    /// `__kwdefaults__` is about to change.
+    pub const FUNCTION_MODIFY_KWDEFAULTS: c_int = 4;
+    /// A key was added.
+    pub const DICT_ADDED: c_int = 0;
+    /// A value is about to change.
+    pub const DICT_MODIFIED: c_int = 1;
+    /// A key is about to go.
+    pub const DICT_DELETED: c_int = 2;
+    /// All comes from another dict.
+    pub const DICT_CLONED: c_int = 3;
+    /// All is about to go.
+    pub const DICT_CLEARED: c_int = 4;
+    /// The dict goes.
+    pub const DICT_DEALLOCATED: c_int = 5;
+    /// A code object was made.
+    pub const CODE_CREATE: c_int = 0;
+    /// A code object goes.
+    pub const CODE_DESTROY: c_int = 1;
+}
+
 /// `_PyEval_AddPendingCall`: the queue was full.
 pub const ADD_PENDING_FULL: c_int = -1;
 /// `_PyEval_AddPendingCall`: for the main thread only.
@@ -122,6 +164,22 @@ exported! {
         pub fn _PyGen_yf(gener: *mut GenObject) -> *mut PyObject;
         pub fn _PyGen_FetchStopIterationValue(value: *mut *mut PyObject) -> c_int;
         pub fn _PyGen_SetStopIterationValue(value: *mut PyObject) -> c_int;
+        // watchers: cpython/funcobject.h, object.h, dictobject.h, code.h (missing in pyo3-ffi)
+        pub fn PyFunction_AddWatcher(callback: FunctionWatchCallback) -> c_int;
+        pub fn PyFunction_ClearWatcher(watcher: c_int) -> c_int;
+        pub fn PyType_AddWatcher(callback: TypeWatchCallback) -> c_int;
+        pub fn PyType_ClearWatcher(watcher: c_int) -> c_int;
+        pub fn PyType_Watch(watcher: c_int, ty: *mut PyObject) -> c_int;
+        pub fn PyType_Unwatch(watcher: c_int, ty: *mut PyObject) -> c_int;
+        pub fn PyDict_AddWatcher(callback: DictWatchCallback) -> c_int;
+        pub fn PyCode_AddWatcher(callback: CodeWatchCallback) -> c_int;
+        pub fn PyCode_ClearWatcher(watcher: c_int) -> c_int;
+        // public functions that pyo3-ffi does not declare
+        pub fn PyMethod_New(func: *mut PyObject, this: *mut PyObject) -> *mut PyObject;
+        pub fn PyCode_Addr2Location(code: *mut CodeObject, byte_offset: c_int, line: *mut c_int, column: *mut c_int, end_line: *mut c_int, end_column: *mut c_int) -> c_int;
+        pub fn PyUnstable_Exc_PrepReraiseStar(orig: *mut PyObject, excs: *mut PyObject) -> *mut PyObject;
+        pub fn PyUnstable_ThreadState_SetStackProtection(ts: *mut ThreadState, start: *mut c_void, size: usize) -> c_int;
+        pub fn PyUnstable_WritePerfMapEntry(code: *const c_void, size: c_uint, name: *const c_char) -> c_int;
         // pycore_optimizer.h (in builds with the JIT only; looked up by name: see `optional`)
         // pycore_pyerrors.h
         pub fn _PyErr_Clear(ts: *mut ThreadState);

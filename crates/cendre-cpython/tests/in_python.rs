@@ -23,11 +23,11 @@ fn python() -> Option<OsString> {
         .status()
         .is_ok_and(|s| s.success());
     if !ok {
-        let _ = writeln!(
-            std::io::stderr(),
-            "\n*** SKIPPED: {} is no Python 3.14; set CENDRE_PYTHON.\n",
+        let text = format!(
+            "\n*** SKIPPED: {} is no Python 3.14; set CENDRE_PYTHON.\n\n",
             python.display()
         );
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
     ok.then_some(python)
 }
@@ -281,6 +281,7 @@ fn the_time_is_printed() {
     ) {
         let text = String::from_utf8(output.stdout).unwrap();
         let ns: u64 = text.trim().parse().unwrap_or_else(|_| panic!("{text}"));
-        let _ = writeln!(std::io::stderr(), "layout::check: {} us", ns / 1000);
+        let text = format!("layout::check: {} us\n", ns / 1000);
+        let _ = std::io::stderr().write_all(text.as_bytes());
     }
 }

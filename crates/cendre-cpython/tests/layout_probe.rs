@@ -201,10 +201,10 @@ fn measure(c_lines: &str) -> Result<HashMap<String, i64>, String> {
 
 fn skipped(why: &str) {
     // Not eprintln!: the harness would hide it.
-    let _ = writeln!(
-        std::io::stderr(),
-        "\n*** LAYOUT PROBE SKIPPED: {why}.\n*** The declarations of cendre-cpython were NOT compared with CPython's headers.\n"
+    let text = format!(
+        "\n*** LAYOUT PROBE SKIPPED: {why}.\n*** The declarations of cendre-cpython were NOT compared with CPython's headers.\n\n"
     );
+    let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[test]
