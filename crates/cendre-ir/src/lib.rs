@@ -6,8 +6,10 @@
 
 pub mod arith;
 pub mod dom;
+pub mod filetest;
 pub mod function;
 pub mod inst;
+pub mod interp;
 pub mod parse;
 pub mod print;
 pub mod types;

@@ -366,6 +366,8 @@ impl Parser {
                 block = Some(self.block_head(n, &mut f, &mut names)?);
             } else if let Some(n) = self.entity_ahead("fs") {
                 self.state(n, &mut f, &mut names)?;
+            } else if self.peek().kind == Tok::End {
+                return self.fail("`}` expected");
             } else if let Some(block) = block {
                 self.inst(block, &mut f, &mut names)?;
             } else {
