@@ -1,0 +1,381 @@
+//! Calls, intrinsics, and making functions.
+//!
+//! Invariant: a Python function that the interpreter would run inline gets its arguments as the interpreter gives them: their
+//! references move into the callee's frame, so that `del argument` there can be the last one. All else is a vectorcall
+//! over borrowed pointers. Events that wait (signals, collections) are handled behind calls of non-Python callables, as
+//! CALL does; Python functions handle them at their RESUME. Read `mod.rs` for inputs and outputs.
+
+use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, push};
+use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::interp;
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::methodobject::MethodObject;
+use cendre_cpython::refcount::{decref, new_ref};
+use cendre_cpython::tstate::{ThreadState, eval_breaker};
+use cendre_cpython::tupleobject::TupleObject;
+use cendre_cpython::StackRef;
+use core::sync::atomic::{AtomicUsize, Ordering};
+
+/// `PY_VECTORCALL_ARGUMENTS_OFFSET`.
+const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
+
+/// `&PyMethod_Type`.
+#[inline(always)]
+fn method_type() -> *mut ffi::PyTypeObject {
+    unsafe extern "C" {
+        static mut PyMethod_Type: ffi::PyTypeObject;
+    }
+    &raw mut PyMethod_Type
+}
+
+/// The vectorcall of functions that the interpreter runs itself (`_PyFunction_Vectorcall` is not exported): 0 = not known yet.
+static INTERPRETED: AtomicUsize = AtomicUsize::new(0);
+
+/// Looks [`INTERPRETED`] up in a function made for the purpose. Leaves it unknown (calls are then vectorcalls) without memory.
+#[cold]
+unsafe fn find_interpreted() -> usize {
+    // SAFETY: the GIL is held; the new function's code is nobody else's, so nobody has put a vectorcall of its own there.
+    unsafe {
+        let pending = ffi::PyErr_GetRaisedException();
+        let code = ffi::PyCode_NewEmpty(c"<none>".as_ptr(), c"none".as_ptr(), 1);
+        let globals = ffi::PyDict_New();
+        let mut found = 0;
+        if !code.is_null() && !globals.is_null() {
+            let f = ffi::PyFunction_New(code.cast(), globals);
+            if !f.is_null() {
+                found = (*f.cast::<FunctionObject>()).vectorcall.map_or(0, |v| v as usize);
+                decref(f);
+            }
+        }
+        ffi::Py_XDECREF(code.cast());
+        ffi::Py_XDECREF(globals);
+        ffi::PyErr_Clear();
+        if !pending.is_null() {
+            ffi::PyErr_SetRaisedException(pending);
+        }
+        INTERPRETED.store(found, Ordering::Relaxed);
+        found
+    }
+}
+
+/// Would the interpreter run this callable inline?
+#[inline]
+unsafe fn runs_inline(ts: *mut ThreadState, callable: *mut PyObject) -> bool {
+    // SAFETY: the callable is alive.
+    unsafe {
+        if ffi::Py_TYPE(callable) != &raw mut ffi::PyFunction_Type {
+            return false;
+        }
+        let known = match INTERPRETED.load(Ordering::Relaxed) {
+            0 => find_interpreted(),
+            known => known,
+        };
+        known != 0
+            && (*callable.cast::<FunctionObject>()).vectorcall.map_or(0, |v| v as usize) == known
+            && interp::eval_frame((*ts).interp).is_null()
+    }
+}
+
+/// Runs a function of [`runs_inline`] in the interpreter; the references of function and arguments move into its frame.
+///
+/// `n` counts the positional arguments; those named by `kwnames` (borrowed, or null) follow them.
+unsafe fn call_inline(ts: *mut ThreadState, func: StackRef, args: *const StackRef, n: usize, kwnames: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the callers have taken func and arguments off the stack; the push consumes them also when it fails.
+    unsafe {
+        let f: *mut FunctionObject = func.as_ptr().cast();
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let locals = if (*code).co_flags & co_flags::OPTIMIZED != 0 {
+            core::ptr::null_mut()
+        } else {
+            new_ref((*f).func_globals)
+        };
+        let frame = api::_PyEvalFramePushAndInit(ts, func, locals, args, n, kwnames, core::ptr::null_mut());
+        if frame.is_null() {
+            return core::ptr::null_mut();
+        }
+        api::_PyEval_EvalFrameDefault(ts, frame, 0)
+    }
+}
+
+/// `_CHECK_PERIODIC`: pending events behind a call. Answers false when a handler raised.
+#[inline(always)]
+unsafe fn handle_events(ts: *mut ThreadState) -> bool {
+    // SAFETY: ts is the running thread's state; the word is volatile because other threads set its bits.
+    unsafe {
+        (&raw const (*ts).eval_breaker).read_volatile() & eval_breaker::EVENTS_MASK == 0
+            || api::_Py_HandlePending(ts) == 0
+    }
+}
+
+/// Behind a call of a non-Python callable: the result, or null if an event's handler raised.
+#[inline(always)]
+pub(super) unsafe fn after_call(ts: *mut ThreadState, res: *mut PyObject) -> *mut PyObject {
+    // SAFETY: res is owned or null.
+    unsafe {
+        if !res.is_null() && !handle_events(ts) {
+            decref(res);
+            return core::ptr::null_mut();
+        }
+        res
+    }
+}
+
+/// Pushes a call's result, then handles pending events: a handler sees what the interpreter's would.
+#[inline]
+unsafe fn finish_call(ts: *mut ThreadState, fr: *mut Frame, res: *mut PyObject) -> i32 {
+    // SAFETY: as for `finish`.
+    unsafe {
+        if finish(fr, res) < 0 {
+            return RAISED;
+        }
+        if handle_events(ts) { super::stack::OK } else { fail(fr) }
+    }
+}
+
+/// A bound method without self becomes its function and self.
+#[inline]
+unsafe fn expand_method(fr: *mut Frame) {
+    // SAFETY: the inputs begin with callable and self-or-NULL.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        let callable = (*base).as_ptr();
+        if ffi::Py_TYPE(callable) == method_type() && (*base.add(1)).is_null() {
+            let method: *mut MethodObject = callable.cast();
+            *base.add(1) = StackRef::from_new((*method).im_self);
+            let bound = *base;
+            *base = StackRef::from_new((*method).im_func);
+            bound.close();
+        }
+    }
+}
+
+/// CALL and CALL_KW behind [`expand_method`]: callable, self or NULL, `oparg` arguments; the names are off the stack already.
+unsafe fn call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32, kwnames: *mut PyObject) -> i32 {
+    // SAFETY: the callers' inputs.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        let callable = *base;
+        let has_self = !(*base.add(1)).is_null();
+        let args = if has_self { base.add(1) } else { base.add(2) };
+        let total = oparg as usize + usize::from(has_self);
+        let named = if kwnames.is_null() { 0 } else { (*kwnames.cast::<TupleObject>()).ob_base.ob_size as usize };
+        if runs_inline(ts, callable.as_ptr()) {
+            (*fr).stackpointer = base;
+            let res = call_inline(ts, callable, args, total - named, kwnames);
+            if res.is_null() {
+                return RAISED;
+            }
+            push(fr, StackRef::from_steal(res));
+            return super::stack::OK;
+        }
+        let mut objects = Objects::new();
+        let first = objects.fill(args, total);
+        if first.is_null() {
+            return fail(fr);
+        }
+        let res = ffi::PyObject_Vectorcall(callable.as_ptr(), first, (total - named) | ARGUMENTS_OFFSET, kwnames);
+        finish_call(ts, fr, res)
+    }
+}
+
+/// CALL: callable, self or NULL, `oparg` positional arguments.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: oparg + 2 inputs.
+    unsafe {
+        expand_method(fr);
+        call(ts, fr, oparg, core::ptr::null_mut())
+    }
+}
+
+/// CALL_KW: callable, self or NULL, `oparg` arguments, tuple of the names of the last ones.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_call_kw(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: oparg + 3 inputs; the tuple of names lives until the call is over.
+    unsafe {
+        expand_method(fr);
+        let names = pop(fr);
+        let status = call(ts, fr, oparg, names.as_ptr());
+        names.close();
+        status
+    }
+}
+
+/// CALL_FUNCTION_EX: callable, NULL, positional arguments (any iterable), dict of keywords or NULL.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: four inputs.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        let func = (*base).as_ptr();
+        let given = (*base.add(2)).as_ptr();
+        if ffi::PyTuple_CheckExact(given) == 0 {
+            if api::_Py_Check_ArgsIterable(ts, func, given) < 0 {
+                return fail(fr);
+            }
+            let tuple = ffi::PySequence_Tuple(given);
+            if tuple.is_null() {
+                return fail(fr);
+            }
+            let old = *base.add(2);
+            *base.add(2) = StackRef::from_steal(tuple);
+            old.close();
+        }
+        let python = runs_inline(ts, func);
+        let res = ffi::PyObject_Call(func, (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
+        if python { finish(fr, res) } else { finish_call(ts, fr, res) }
+    }
+}
+
+/// CALL_INTRINSIC_1.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_call_intrinsic_1(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: one input; the compiler emits only intrinsics that the table has.
+    unsafe {
+        let row = (&raw const api::_PyIntrinsics_UnaryFunctions).cast::<api::IntrinsicFunc1Info>().add(oparg as usize);
+        finish(fr, ((*row).func)(ts, object(fr, 0)))
+    }
+}
+
+/// CALL_INTRINSIC_2.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_call_intrinsic_2(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs; the compiler emits only intrinsics that the table has. The lower input is the first argument.
+    unsafe {
+        let row = (&raw const api::_PyIntrinsics_BinaryFunctions).cast::<api::IntrinsicFunc2Info>().add(oparg as usize);
+        finish(fr, ((*row).func)(ts, object(fr, 0), object(fr, 1)))
+    }
+}
+
+/// MAKE_FUNCTION: of a code object and the frame's globals.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_make_function(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input, a code object; its version is read before its reference is given up.
+    unsafe {
+        let code = object(fr, 0);
+        let func = ffi::PyFunction_New(code, (*fr).f_globals);
+        let version = (*code.cast::<CodeObject>()).co_version;
+        drop_to(fr, 0);
+        if func.is_null() {
+            return RAISED;
+        }
+        api::_PyFunction_SetVersion(func.cast(), version);
+        push(fr, StackRef::from_steal(func));
+    }
+    super::stack::OK
+}
+
+/// SET_FUNCTION_ATTRIBUTE: attribute (defaults, closure, ... by oparg), function; the function stays.
+///
+/// # Safety
+/// The contract of stack ops; the attribute is still unset.
+pub unsafe extern "C" fn op_set_function_attribute(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs; CPython's table has the offset of the field for each oparg that the compiler emits.
+    unsafe {
+        let func = pop(fr);
+        let attr = pop(fr).into_owned_ptr();
+        let offset = *(&raw const api::_Py_FunctionAttributeOffsets).cast::<usize>().add(oparg as usize);
+        *func.as_ptr().byte_add(offset).cast::<*mut PyObject>() = attr;
+        push(fr, func);
+    }
+    super::stack::OK
+}
+
+/// LOAD_BUILD_CLASS: `builtins.__build_class__`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_load_build_class(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: no inputs, one output.
+    unsafe {
+        let key = super::stack::interned(c"__build_class__");
+        if key.is_null() {
+            return fail(fr);
+        }
+        let mut res = core::ptr::null_mut();
+        let err = ffi::PyMapping_GetOptionalItem((*fr).f_builtins, key, &mut res);
+        decref(key);
+        if err == 0 {
+            api::_PyErr_SetString(ts, ffi::PyExc_NameError, c"__build_class__ not found".as_ptr());
+        }
+        if err <= 0 {
+            return fail(fr);
+        }
+        push(fr, StackRef::from_steal(res));
+    }
+    super::stack::OK
+}
+
+/// LOAD_SUPER_ATTR: `super`, class, self; attribute `oparg >> 2` of `super(class, self)` (of `super()` without bit 2), then NULL
+/// if oparg has bit 1.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_load_super_attr(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: three inputs.
+    unsafe {
+        let attr_name = name(fr, oparg >> 2);
+        let (global_super, class, this) = (object(fr, 0), object(fr, 1), object(fr, 2));
+        if global_super == (&raw mut ffi::PySuper_Type).cast() && ffi::PyType_Check(class) != 0 {
+            return super_lookup(fr, class.cast(), this, attr_name, oparg & 1 != 0);
+        }
+        let args = [class, this];
+        let object = ffi::PyObject_Vectorcall(global_super, args.as_ptr(), (oparg & 2) as usize, core::ptr::null_mut());
+        drop_to(fr, 0);
+        if object.is_null() {
+            return RAISED;
+        }
+        let res = ffi::PyObject_GetAttr(object, attr_name);
+        decref(object);
+        if res.is_null() {
+            return RAISED;
+        }
+        push(fr, StackRef::from_steal(res));
+        if oparg & 1 != 0 {
+            push(fr, StackRef::NULL);
+        }
+    }
+    super::stack::OK
+}
+
+/// The same without a super object, as LOAD_SUPER_ATTR_ATTR and LOAD_SUPER_ATTR_METHOD do it.
+unsafe fn super_lookup(fr: *mut Frame, class: *mut ffi::PyTypeObject, this: *mut PyObject, attr: *mut PyObject, method: bool) -> i32 {
+    // SAFETY: three inputs; what is left of them is given up here.
+    unsafe {
+        let generic = (*ffi::Py_TYPE(this)).tp_getattro.is_some_and(|f| f as usize == ffi::PyObject_GenericGetAttr as *const () as usize);
+        let mut found = 0;
+        let out = if method && generic { &raw mut found } else { core::ptr::null_mut() };
+        let res = api::_PySuper_Lookup(class, this, attr, out);
+        if res.is_null() {
+            return fail(fr);
+        }
+        let this = pop(fr);
+        let kept = if found != 0 {
+            this
+        } else {
+            this.close();
+            StackRef::NULL
+        };
+        drop_to(fr, 0);
+        push(fr, StackRef::from_steal(res));
+        if method {
+            push(fr, kept);
+        }
+    }
+    super::stack::OK
+}

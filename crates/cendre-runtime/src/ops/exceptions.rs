@@ -1,0 +1,367 @@
+//! Raising, handling and unwinding.
+//!
+//! Invariant: a frame enters a traceback once per exception that is raised in it, never for one that is raised *again*
+//! (bare `raise`, the end of `finally` and `with`, an exception that passes through `await` or `async for`). The ops that
+//! raise again leave a mark in the frame (`return_offset`, which is free while no callee runs inline);
+//! [`add_traceback`] looks at it and takes it away. Whoever ends a frame whose body answered RAISED calls that
+//! function too. Read docs/internals/contracts.md; `mod.rs` for inputs and outputs.
+
+use super::stack::{OK, RAISED, bool_ref, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
+use cendre_cpython::StackRef;
+use cendre_cpython::api;
+use cendre_cpython::code::CodeObject;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::interp;
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::monitoring::event;
+use cendre_cpython::refcount::{decref, incref, new_ref, xdecref};
+use cendre_cpython::tstate::ThreadState;
+use core::ffi::CStr;
+
+/// In `return_offset`: the exception that is set was raised again. No jump reaches that far.
+const RAISED_AGAIN: u16 = u16::MAX;
+
+/// Marks the frame and gives up the inputs.
+unsafe fn fail_again(fr: *mut Frame) -> i32 {
+    // SAFETY: an exception is set.
+    unsafe {
+        (*fr).return_offset = RAISED_AGAIN;
+        fail(fr)
+    }
+}
+
+/// Adds the frame to the traceback of the exception that is set, unless that was raised again.
+///
+/// # Safety
+/// `fr` is `ts->current_frame`, complete; an exception is set; `instr_ptr` is the raising instruction.
+pub unsafe fn add_traceback(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if (*fr).return_offset == RAISED_AGAIN {
+            (*fr).return_offset = 0;
+            return;
+        }
+        let frame = ffi::PyThreadState_GetFrame(ts.cast());
+        if frame.is_null() {
+            // No memory for the frame object: CPython has put nothing in the exception's place.
+            if ffi::PyErr_Occurred().is_null() {
+                ffi::PyErr_NoMemory();
+            }
+            return;
+        }
+        api::PyTraceBack_Here(frame);
+        decref(frame.cast());
+    }
+}
+
+/// Does a tool want to hear of exceptions (`sys.settrace`, `sys.setprofile`, `sys.monitoring`)?
+unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
+    // SAFETY: the interpreter outlives its threads.
+    unsafe {
+        let tools = &(*interp::monitors((*ts).interp)).tools;
+        tools[event::RAISE as usize] | tools[event::RERAISE as usize] | tools[event::EXCEPTION_HANDLED as usize] != 0
+    }
+}
+
+/// Goes to a handler of this frame: the traceback, the stack cut to `depth`, the handler's `lasti` (if it wants one) and the
+/// exception pushed. 0: done, no exception is set any more. 1: nothing done, since a tool watches; the interpreter must take over.
+///
+/// # Safety
+/// An exception is set; `instr_ptr` is the raising instruction; the stack is in memory, at least `depth` high.
+pub unsafe extern "C" fn unwind(ts: *mut ThreadState, fr: *mut Frame, depth: i32, lasti: i32) -> i32 {
+    // SAFETY: the contract.
+    unsafe {
+        if exceptions_watched(ts) {
+            return 1;
+        }
+        add_traceback(ts, fr);
+        drop_to(fr, depth as usize);
+        if lasti > 0 {
+            // Of the instruction that raised first: RERAISE has put that into instr_ptr.
+            push(fr, StackRef::tag_int(Frame::instr_index(fr)));
+        }
+        push(fr, StackRef::from_steal(api::_PyErr_GetRaisedException(ts)));
+    }
+    0
+}
+
+/// PUSH_EXC_INFO: the exception becomes the one being handled: the one before it (or None), then itself.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_push_exc_info(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input; the reference of exc_info moves to the stack.
+    unsafe {
+        let exc = pop(fr);
+        let info = (*ts).exc_info;
+        let before = (*info).exc_value;
+        push(fr, if before.is_null() { none_ref() } else { StackRef::from_steal(before) });
+        (*info).exc_value = new_ref(exc.as_ptr());
+        push(fr, exc);
+    }
+    OK
+}
+
+/// POP_EXCEPT: the exception before (or None) becomes the one being handled again.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_pop_except(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input; exc_info is read before anything can run.
+    unsafe {
+        let before = pop(fr);
+        let value = if before.as_ptr() == ffi::Py_None() { core::ptr::null_mut() } else { before.into_owned_ptr() };
+        let old = core::mem::replace(&mut (*(*ts).exc_info).exc_value, value);
+        xdecref(old);
+    }
+    OK
+}
+
+/// CHECK_EXC_MATCH: exception, class or tuple of classes; the exception stays, a bool is pushed.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_check_exc_match(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let (exc, class) = (object(fr, 0), object(fr, 1));
+        if api::_PyEval_CheckExceptTypeValid(ts, class) < 0 {
+            return fail(fr);
+        }
+        let matches = ffi::PyErr_GivenExceptionMatches(exc, class) != 0;
+        drop_to(fr, 1);
+        push(fr, bool_ref(matches));
+    }
+    OK
+}
+
+/// CHECK_EG_MATCH: exception, class or tuple of classes; what is left of the group, and what matches (or None).
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_check_eg_match(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: two inputs, two outputs.
+    unsafe {
+        let (exc, class) = (object(fr, 0), object(fr, 1));
+        if api::_PyEval_CheckExceptStarTypeValid(ts, class) < 0 {
+            return fail(fr);
+        }
+        let (mut matched, mut rest) = (core::ptr::null_mut(), core::ptr::null_mut());
+        let err = api::_PyEval_ExceptionGroupMatch(fr, exc, class, &mut matched, &mut rest);
+        drop_to(fr, 0);
+        if err < 0 || matched.is_null() {
+            return RAISED;
+        }
+        if matched != ffi::Py_None() {
+            ffi::PyErr_SetHandledException(matched);
+        }
+        push(fr, StackRef::from_steal(rest));
+        push(fr, StackRef::from_steal(matched));
+    }
+    OK
+}
+
+/// WITH_EXCEPT_START: `__exit__`, its self or NULL, lasti, previous exception, exception: all stay, the result of the call of
+/// `__exit__(type, exception, traceback)` is pushed.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_with_except_start(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: five inputs, of which the third is a tagged int.
+    unsafe {
+        let (exit, this, exc) = (object(fr, 0), object(fr, 1), object(fr, 4));
+        let tb = ffi::PyException_GetTraceback(exc);
+        let shown = if tb.is_null() { ffi::Py_None() } else { tb };
+        let class: *mut PyObject = ffi::Py_TYPE(exc).cast();
+        // A free word, self (or a free word), the three arguments.
+        let mut words = [core::ptr::null_mut(), this, class, exc, shown];
+        let has_self = usize::from(!this.is_null());
+        let nargsf = (3 + has_self) | 1 << (usize::BITS - 1);
+        let res = ffi::PyObject_Vectorcall(exit, words.as_mut_ptr().add(2 - has_self), nargsf, core::ptr::null_mut());
+        xdecref(tb);
+        finish_peek(fr, res)
+    }
+}
+
+/// RERAISE: `oparg` values, of which the lowest says where the exception was raised first, then the exception.
+///
+/// # Safety
+/// The contract of stack ops; with an oparg the lowest input is a tagged int.
+pub unsafe extern "C" fn op_reraise(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: oparg + 1 inputs.
+    unsafe {
+        let exc = pop(fr).into_owned_ptr();
+        if oparg != 0 {
+            (*fr).instr_ptr = CodeObject::units((*fr).code()).offset(input(fr, 0).untag_int());
+        }
+        api::_PyErr_SetRaisedException(ts, exc);
+        fail_again(fr)
+    }
+}
+
+/// END_ASYNC_FOR: the awaitable, the exception; ends the loop if it is StopAsyncIteration, else raises it again.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_end_async_for(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let exc = object(fr, 1);
+        if ffi::PyErr_GivenExceptionMatches(exc, ffi::PyExc_StopAsyncIteration) == 0 {
+            api::_PyErr_SetRaisedException(ts, new_ref(exc));
+            return fail_again(fr);
+        }
+        drop_to(fr, 0);
+    }
+    OK
+}
+
+/// CLEANUP_THROW: receiver, last value sent, exception; None and the value of a StopIteration, else raises it again.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_cleanup_throw(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: three inputs.
+    unsafe {
+        let exc = object(fr, 2);
+        if ffi::PyErr_GivenExceptionMatches(exc, ffi::PyExc_StopIteration) == 0 {
+            api::_PyErr_SetRaisedException(ts, new_ref(exc));
+            return fail_again(fr);
+        }
+        let value = StackRef::from_new((*exc.cast::<ffi::PyStopIterationObject>()).value);
+        drop_to(fr, 0);
+        push(fr, none_ref());
+        push(fr, value);
+    }
+    OK
+}
+
+/// The exception being handled in the innermost context that handles one, borrowed; null for none.
+unsafe fn handled(ts: *mut ThreadState) -> *mut PyObject {
+    // SAFETY: the chain of contexts is never empty and ends in null.
+    unsafe {
+        let mut info = (*ts).exc_info;
+        loop {
+            let value = (*info).exc_value;
+            if !value.is_null() && value != ffi::Py_None() {
+                return value;
+            }
+            if (*info).previous_item.is_null() {
+                return core::ptr::null_mut();
+            }
+            info = (*info).previous_item;
+        }
+    }
+}
+
+/// `PyExceptionClass_Check`.
+unsafe fn is_exception_class(o: *mut PyObject) -> bool {
+    // SAFETY: o is alive.
+    unsafe { ffi::PyType_Check(o) != 0 && ffi::PyType_HasFeature(o.cast(), ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS) != 0 }
+}
+
+/// `PyExceptionInstance_Check`.
+unsafe fn is_exception(o: *mut PyObject) -> bool {
+    // SAFETY: o is alive.
+    unsafe { ffi::PyType_HasFeature(ffi::Py_TYPE(o), ffi::Py_TPFLAGS_BASE_EXC_SUBCLASS) != 0 }
+}
+
+/// An instance of an exception class, owned; null with an exception set.
+unsafe fn instantiate(class: *mut PyObject) -> *mut PyObject {
+    // SAFETY: class is alive.
+    unsafe {
+        let value = ffi::PyObject_CallNoArgs(class);
+        if !value.is_null() && !is_exception(value) {
+            ffi::PyErr_Format(
+                ffi::PyExc_TypeError,
+                c"calling %R should have returned an instance of BaseException, not %R".as_ptr(),
+                class,
+                ffi::Py_TYPE(value),
+            );
+            decref(value);
+            return core::ptr::null_mut();
+        }
+        value
+    }
+}
+
+/// TypeError with a fixed text.
+#[cold]
+unsafe fn type_error(ts: *mut ThreadState, text: &CStr) {
+    // SAFETY: the GIL is held.
+    unsafe { api::_PyErr_SetString(ts, ffi::PyExc_TypeError, text.as_ptr()) }
+}
+
+/// What `raise ... from cause` stores: an instance, owned; `Ok(null)` for None; `Err` with an exception set.
+unsafe fn fixed_cause(ts: *mut ThreadState, cause: *mut PyObject) -> Result<*mut PyObject, ()> {
+    // SAFETY: cause is alive, borrowed.
+    unsafe {
+        if is_exception_class(cause) {
+            let value = instantiate(cause);
+            return if value.is_null() { Err(()) } else { Ok(value) };
+        }
+        if is_exception(cause) {
+            return Ok(new_ref(cause));
+        }
+        if cause == ffi::Py_None() {
+            return Ok(core::ptr::null_mut());
+        }
+        type_error(ts, c"exception causes must derive from BaseException");
+        Err(())
+    }
+}
+
+/// Sets the exception of `raise exc` or `raise exc from cause` (null: none); whatever fails on the way is set instead.
+unsafe fn raise(ts: *mut ThreadState, exc: *mut PyObject, cause: *mut PyObject) {
+    // SAFETY: both are borrowed from the stack.
+    unsafe {
+        let (value, class) = if is_exception_class(exc) {
+            (instantiate(exc), exc)
+        } else if is_exception(exc) {
+            incref(exc);
+            (exc, ffi::Py_TYPE(exc).cast())
+        } else {
+            type_error(ts, c"exceptions must derive from BaseException");
+            return;
+        };
+        if value.is_null() {
+            return;
+        }
+        // The class could change meanwhile (`__class__` of an instance is writable).
+        incref(class);
+        let go_on = if cause.is_null() {
+            true
+        } else if let Ok(fixed) = fixed_cause(ts, cause) {
+            ffi::PyException_SetCause(value, fixed);
+            true
+        } else {
+            false
+        };
+        if go_on {
+            ffi::PyErr_SetObject(class, value);
+        }
+        decref(value);
+        decref(class);
+    }
+}
+
+/// RAISE_VARARGS: `raise` (0 inputs), `raise exc` (1), `raise exc from cause` (2). Always answers -1.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_raise_varargs(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: oparg inputs.
+    unsafe {
+        if oparg == 0 {
+            let exc = handled(ts);
+            if exc.is_null() {
+                api::_PyErr_SetString(ts, ffi::PyExc_RuntimeError, c"No active exception to reraise".as_ptr());
+                return fail(fr);
+            }
+            api::_PyErr_SetRaisedException(ts, new_ref(exc));
+            return fail_again(fr);
+        }
+        raise(ts, object(fr, 0), if oparg == 2 { object(fr, 1) } else { core::ptr::null_mut() });
+        fail(fr)
+    }
+}

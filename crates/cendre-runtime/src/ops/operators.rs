@@ -1,0 +1,230 @@
+//! Operators: arithmetic, truth, comparison, containment, subscripts and slices.
+//!
+//! Invariant: operands are given up in the order in which CPython gives them up (see each op); results are bools only
+//! where CPython makes bools. Read `mod.rs` for inputs and outputs, `stack.rs` for how operands are given up.
+
+use super::stack::{bool_ref, fail, finish, finish_over, finish_status, object, pop};
+use cendre_cpython::StackRef;
+use cendre_cpython::api::_PyEval_BinaryOps;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount::decref;
+use cendre_cpython::tstate::ThreadState;
+use core::ffi::c_int;
+
+type BinaryFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
+
+/// The function of a BINARY_OP.
+#[inline(always)]
+pub(super) fn binary_func(oparg: u32) -> BinaryFunc {
+    // SAFETY: the compiler emits only the operators that the table has (NB_ADD to NB_SUBSCR).
+    unsafe { *(&raw const _PyEval_BinaryOps).cast::<BinaryFunc>().add(oparg as usize) }
+}
+
+/// BINARY_OP: `lhs <op> rhs`, also in place, also `lhs[rhs]`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_binary_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let res = binary_func(oparg)(object(fr, 0), object(fr, 1));
+        if res.is_null() {
+            return fail(fr);
+        }
+        finish_over(fr, StackRef::from_steal(res))
+    }
+}
+
+/// UNARY_NEGATIVE: `-value`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_unary_negative(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input.
+    unsafe { finish(fr, ffi::PyNumber_Negative(object(fr, 0))) }
+}
+
+/// UNARY_INVERT: `~value`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_unary_invert(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input.
+    unsafe { finish(fr, ffi::PyNumber_Invert(object(fr, 0))) }
+}
+
+/// UNARY_NOT: of a bool (the compiler puts a TO_BOOL before it).
+///
+/// # Safety
+/// The contract of stack ops; the input is a bool.
+pub unsafe extern "C" fn op_unary_not(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input, immortal.
+    unsafe {
+        let value = pop(fr).as_ptr();
+        super::stack::push(fr, bool_ref(value == ffi::Py_False()));
+    }
+    super::stack::OK
+}
+
+/// TO_BOOL: `bool(value)`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_to_bool(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: one input.
+    unsafe {
+        let truth = ffi::PyObject_IsTrue(object(fr, 0));
+        finish_bool(fr, truth, false)
+    }
+}
+
+/// Gives up the inputs, then pushes a truth value (-1: an exception is set), inverted on demand.
+#[inline(always)]
+unsafe fn finish_bool(fr: *mut Frame, truth: c_int, invert: bool) -> i32 {
+    // SAFETY: the callers' inputs are on the stack.
+    unsafe {
+        super::stack::drop_to(fr, 0);
+        if truth < 0 {
+            return super::stack::RAISED;
+        }
+        super::stack::push(fr, bool_ref((truth != 0) != invert));
+    }
+    super::stack::OK
+}
+
+/// `PyObject_RichCompare` as COMPARE_OP does it: bit 16 of the oparg asks for a bool. Owned (or immortal), or null.
+///
+/// # Safety
+/// Both operands are alive; the GIL is held.
+#[inline]
+pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let res = ffi::PyObject_RichCompare(left, right, (oparg >> 5) as c_int);
+        if res.is_null() || oparg & 16 == 0 {
+            return res;
+        }
+        let truth = ffi::PyObject_IsTrue(res);
+        decref(res);
+        match truth {
+            0 => ffi::Py_False(),
+            1 => ffi::Py_True(),
+            _ => core::ptr::null_mut(),
+        }
+    }
+}
+
+/// COMPARE_OP: `left <op> right`, as a bool if the oparg has bit 16.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_compare_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let res = compare(object(fr, 0), object(fr, 1), oparg);
+        if res.is_null() {
+            return fail(fr);
+        }
+        finish_over(fr, StackRef::from_steal(res))
+    }
+}
+
+/// IS_OP: `left is right`, inverted by oparg 1.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_is_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let same = object(fr, 0) == object(fr, 1);
+        finish_bool(fr, c_int::from(same), oparg != 0)
+    }
+}
+
+/// CONTAINS_OP: `left in right`, inverted by oparg 1.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_contains_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: two inputs.
+    unsafe {
+        let found = ffi::PySequence_Contains(object(fr, 1), object(fr, 0));
+        finish_bool(fr, found, oparg != 0)
+    }
+}
+
+/// Makes a slice of the two topmost entries, which only the slice keeps alive afterwards. Owned, or null.
+unsafe fn slice_of_top(fr: *mut Frame) -> *mut PyObject {
+    // SAFETY: the callers have start and stop on top.
+    unsafe {
+        let stop = pop(fr);
+        let start = pop(fr);
+        let slice = ffi::PySlice_New(start.as_ptr(), stop.as_ptr(), core::ptr::null_mut());
+        start.close();
+        stop.close();
+        slice
+    }
+}
+
+/// BINARY_SLICE: `container[start:stop]`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_binary_slice(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: inputs container, start, stop.
+    unsafe {
+        let slice = slice_of_top(fr);
+        if slice.is_null() {
+            return fail(fr);
+        }
+        let res = ffi::PyObject_GetItem(object(fr, 0), slice);
+        decref(slice);
+        finish(fr, res)
+    }
+}
+
+/// STORE_SLICE: `container[start:stop] = value`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_store_slice(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: inputs value, container, start, stop. CPython gives up the value before the container.
+    unsafe {
+        let slice = slice_of_top(fr);
+        let failed = slice.is_null() || {
+            let err = ffi::PyObject_SetItem(object(fr, 1), slice, object(fr, 0));
+            decref(slice);
+            err != 0
+        };
+        let container = pop(fr);
+        let value = pop(fr);
+        value.close();
+        container.close();
+        if failed { super::stack::RAISED } else { super::stack::OK }
+    }
+}
+
+/// STORE_SUBSCR: `container[key] = value`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_store_subscr(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: inputs value, container, key.
+    unsafe {
+        let err = ffi::PyObject_SetItem(object(fr, 1), object(fr, 2), object(fr, 0));
+        finish_status(fr, err != 0)
+    }
+}
+
+/// DELETE_SUBSCR: `del container[key]`.
+///
+/// # Safety
+/// The contract of stack ops.
+pub unsafe extern "C" fn op_delete_subscr(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+    // SAFETY: inputs container, key.
+    unsafe {
+        let err = ffi::PyObject_DelItem(object(fr, 0), object(fr, 1));
+        finish_status(fr, err != 0)
+    }
+}

@@ -1,0 +1,257 @@
+//! Register helpers: generic operations on values that live in machine registers.
+//!
+//! Invariant: every operand is *borrowed*: the machine code gives up what it owns behind the call; a result is a new
+//! reference, null (or -1, or tag 2) with an exception set. `instr_ptr` and locals are current, the eval stack is empty.
+//! Read docs/internals/contracts.md; `mod.rs` for the stack ops, which share the code.
+
+use super::calls::after_call;
+use super::names::unbound_slot;
+use super::operators::{binary_func, compare};
+use super::stack::{drop_to, type_name};
+use crate::body::BodyResult;
+use cendre_cpython::api;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount::new_ref;
+use cendre_cpython::tstate::ThreadState;
+
+/// Tag of [`for_iter`]: an item.
+pub const ITEM: u64 = 0;
+/// Tag of [`for_iter`]: no more items.
+pub const EXHAUSTED: u64 = 1;
+/// Tag of pairs: an exception is set.
+pub const ERROR: u64 = 2;
+
+/// LIST_APPEND: 0, or -1.
+///
+/// # Safety
+/// `list` is a list, `value` alive; the GIL is held.
+pub unsafe extern "C" fn list_append(list: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract; PyList_Append makes a reference of its own.
+    unsafe { ffi::PyList_Append(list, value) }
+}
+
+/// SET_ADD: 0, or -1.
+///
+/// # Safety
+/// `set` is a set, `value` alive; the GIL is held.
+pub unsafe extern "C" fn set_add(set: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PySet_Add(set, value) }
+}
+
+/// MAP_ADD: 0, or -1.
+///
+/// # Safety
+/// `dict` is a dict, key and value are alive; the GIL is held.
+pub unsafe extern "C" fn map_add(dict: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract; the function takes over the references made here.
+    unsafe { api::_PyDict_SetItem_Take2(dict.cast(), new_ref(key), new_ref(value)) }
+}
+
+/// LIST_EXTEND (`[*iterable]`, `f(*iterable)`): 0, or -1.
+///
+/// # Safety
+/// `list` is a list, `iterable` alive; the GIL is held.
+pub unsafe extern "C" fn list_extend(ts: *mut ThreadState, list: *mut PyObject, iterable: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract. The answer is None, which is immortal.
+    unsafe {
+        if !api::_PyList_Extend(list.cast(), iterable).is_null() {
+            return 0;
+        }
+        if api::_PyErr_ExceptionMatches(ts, ffi::PyExc_TypeError) != 0
+            && (*ffi::Py_TYPE(iterable)).tp_iter.is_none()
+            && ffi::PySequence_Check(iterable) == 0
+        {
+            api::_PyErr_Clear(ts);
+            let text = c"Value after * must be an iterable, not %.200s";
+            ffi::PyErr_Format(ffi::PyExc_TypeError, text.as_ptr(), type_name(iterable));
+        }
+    }
+    -1
+}
+
+/// SET_UPDATE (`{*iterable}`): 0, or -1.
+///
+/// # Safety
+/// `set` is a set, `iterable` alive; the GIL is held.
+pub unsafe extern "C" fn set_update(_ts: *mut ThreadState, set: *mut PyObject, iterable: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { api::_PySet_Update(set, iterable) }
+}
+
+/// DICT_UPDATE (`{**other}`): 0, or -1.
+///
+/// # Safety
+/// `dict` is a dict, `other` alive; the GIL is held.
+pub unsafe extern "C" fn dict_update(ts: *mut ThreadState, dict: *mut PyObject, other: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if ffi::PyDict_Update(dict, other) >= 0 {
+            return 0;
+        }
+        if api::_PyErr_ExceptionMatches(ts, ffi::PyExc_AttributeError) != 0 {
+            ffi::PyErr_Format(ffi::PyExc_TypeError, c"'%.200s' object is not a mapping".as_ptr(), type_name(other));
+        }
+    }
+    -1
+}
+
+/// DICT_MERGE (`f(**other)`; the callable is for the message): 0, or -1.
+///
+/// # Safety
+/// `dict` is a dict, the others are alive; the GIL is held.
+pub unsafe extern "C" fn dict_merge(ts: *mut ThreadState, dict: *mut PyObject, other: *mut PyObject, callable: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        // 2: a key that is there already is an error.
+        if api::_PyDict_MergeEx(dict, other, 2) >= 0 {
+            return 0;
+        }
+        api::_PyEval_FormatKwargsError(ts, callable, other);
+    }
+    -1
+}
+
+/// FOR_ITER: ([`ITEM`], item), ([`EXHAUSTED`], 0) or ([`ERROR`], 0).
+///
+/// # Safety
+/// `iter` is an iterator; the GIL is held; `instr_ptr` is the FOR_ITER.
+pub unsafe extern "C" fn for_iter(ts: *mut ThreadState, fr: *mut Frame, iter: *mut PyObject) -> BodyResult {
+    // SAFETY: the caller's contract. A class that lost its __next__ meanwhile has CPython's own slot that says so.
+    unsafe {
+        let Some(next) = (*ffi::Py_TYPE(iter)).tp_iternext else {
+            ffi::PyErr_Format(ffi::PyExc_TypeError, c"'%.100s' object is not an iterator".as_ptr(), type_name(iter));
+            return BodyResult::new(ERROR, 0);
+        };
+        let item = next(iter);
+        if !item.is_null() {
+            return BodyResult::new(ITEM, item as u64);
+        }
+        if !(*ts).current_exception.is_null() {
+            if api::_PyErr_ExceptionMatches(ts, ffi::PyExc_StopIteration) == 0 {
+                return BodyResult::new(ERROR, 0);
+            }
+            // Tools hear of the exception that ends the loop (a no-op without tools).
+            api::_PyEval_MonitorRaise(ts, fr, (*fr).instr_ptr);
+            api::_PyErr_Clear(ts);
+        }
+        BodyResult::new(EXHAUSTED, 0)
+    }
+}
+
+/// BINARY_OP: a new reference, or null.
+///
+/// # Safety
+/// The operands are alive; `oparg` is one of NB_*; the GIL is held.
+pub unsafe extern "C" fn binary_op(_ts: *mut ThreadState, lhs: *mut PyObject, rhs: *mut PyObject, oparg: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { binary_func(oparg)(lhs, rhs) }
+}
+
+/// COMPARE_OP with its oparg (bit 16: as a bool): a new reference, or null.
+///
+/// # Safety
+/// The operands are alive; the GIL is held.
+pub unsafe extern "C" fn compare_op(_ts: *mut ThreadState, left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { compare(left, right, oparg) }
+}
+
+/// TO_BOOL: 0, 1, or -1.
+///
+/// # Safety
+/// `o` is alive; the GIL is held.
+pub unsafe extern "C" fn is_true(o: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PyObject_IsTrue(o) }
+}
+
+/// CONTAINS_OP, `value in container`: 0, 1, or -1.
+///
+/// # Safety
+/// Both are alive; the GIL is held.
+pub unsafe extern "C" fn contains(container: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PySequence_Contains(container, value) }
+}
+
+/// LOAD_ATTR: a new reference, or null.
+///
+/// # Safety
+/// Both are alive, `name` is a str; the GIL is held.
+pub unsafe extern "C" fn get_attr(o: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PyObject_GetAttr(o, name) }
+}
+
+/// STORE_ATTR, `o.name = value`: 0, or -1.
+///
+/// # Safety
+/// All are alive, `name` is a str; the GIL is held.
+pub unsafe extern "C" fn store_attr(o: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PyObject_SetAttr(o, name, value) }
+}
+
+/// `container[key]`: a new reference, or null.
+///
+/// # Safety
+/// Both are alive; the GIL is held.
+pub unsafe extern "C" fn subscr(container: *mut PyObject, key: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PyObject_GetItem(container, key) }
+}
+
+/// STORE_SUBSCR, `container[key] = value`: 0, or -1.
+///
+/// # Safety
+/// All are alive; the GIL is held.
+pub unsafe extern "C" fn store_subscr(container: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { ffi::PyObject_SetItem(container, key, value) }
+}
+
+/// A call with positional arguments at `args`, `args[-1]` free for the callee: a new reference, or null. Events that wait are
+/// handled behind it, unless the callee is a Python function (it has done so at its start).
+///
+/// # Safety
+/// The pointers are alive; `nargsf` as in the vectorcall protocol; the GIL is held.
+pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
+    // SAFETY: the caller's contract; the callable outlives the call.
+    unsafe {
+        let res = ffi::PyObject_Vectorcall(callable, args, nargsf, core::ptr::null_mut());
+        if ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type {
+            return res;
+        }
+        after_call(ts, res)
+    }
+}
+
+/// LOAD_FAST_CHECK and DELETE_FAST of an unbound slot: sets UnboundLocalError.
+///
+/// # Safety
+/// `slot` is one of the frame's; the GIL is held.
+pub unsafe extern "C" fn unbound_local_error(ts: *mut ThreadState, fr: *mut Frame, slot: u32) {
+    // SAFETY: the caller's contract.
+    unsafe { unbound_slot(ts, fr, slot) }
+}
+
+/// Gives up all that lies on the frame's eval stack, the topmost first.
+///
+/// # Safety
+/// The stack is in memory; the GIL is held.
+pub unsafe extern "C" fn drop_stack(fr: *mut Frame) {
+    // SAFETY: the caller's contract.
+    unsafe { drop_to(fr, 0) }
+}
+
+/// `_Py_Dealloc`: the count has fallen to 0.
+///
+/// # Safety
+/// Nobody refers to `o` any more; the GIL is held.
+pub unsafe extern "C" fn dealloc(o: *mut PyObject) {
+    // SAFETY: the caller's contract.
+    unsafe { api::_Py_Dealloc(o) }
+}
+
