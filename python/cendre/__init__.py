@@ -9,17 +9,17 @@
 What cendre compiles behaves as it does without cendre; what it does not compile runs in CPython, untouched.
 `cendre.jit` holds what one can ask of the compiler; `cendre.explain()` prints what it did in this process.
 
-Invariant of this file: importing the package loads no native code; the first call that needs it does. So the
-`cendre` command, which only prepares another process, starts fast. An unsupported Python is refused at the import all
-the same.
+Invariant of this file: an unsupported Python, or one whose memory layout is not the expected one, is an ImportError
+here, with a sentence that says what is supported. And nothing is imported that the start of a process with `CENDRE=1`
+does not need: that start goes through this file and the native module only.
 """
 
-from cendre._supported import refusal as _refusal
+try:
+    from cendre import _cendre
+except ImportError as _error:
+    from cendre._supported import sentence as _sentence
 
-_reason = _refusal()
-if _reason:
-    raise ImportError(_reason)
-del _refusal, _reason
+    raise ImportError(_sentence(_error)) from None
 
 __version__ = "0.1.0"
 __all__ = ["disable", "enable", "explain", "is_enabled", "jit"]
@@ -37,23 +37,17 @@ def enable(threshold=None):
     config = from_environ()
     if threshold is not None:
         config["threshold"] = threshold_from(threshold)
-    from cendre._native import native
-
-    native.enable(config)
+    _cendre.enable(config)
 
 
 def disable():
     """Switches cendre off in this process: what is compiled goes back to the interpreter at its next entry."""
-    from cendre._native import native
-
-    native.disable()
+    _cendre.disable()
 
 
 def is_enabled():
     """Whether cendre is switched on in this process."""
-    from cendre._native import native
-
-    return native.is_enabled()
+    return _cendre.is_enabled()
 
 
 def explain(file=None):
@@ -73,3 +67,26 @@ def __getattr__(name):
 
         return cendre.jit
     raise AttributeError(f"module 'cendre' has no attribute {name!r}")
+
+
+_started = False
+
+
+def _start():
+    """What `cendre_autostart.pth` calls at the start of a process in which `CENDRE` is set to something but 0."""
+    global _started
+    if _started:  # In a virtual environment `site` reads `.pth` files twice.
+        return
+    _started = True
+    from os import environ
+
+    if environ["CENDRE"] in ("1", "run") and not any(name.startswith("CENDRE_") for name in environ):
+        environ["CENDRE"] = "1"  # For its children; see _autostart.py.
+        try:
+            _cendre.enable({})
+            return
+        except Exception:
+            pass  # The long way says it.
+    from cendre._autostart import start
+
+    start()

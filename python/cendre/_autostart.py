@@ -1,42 +1,48 @@
-"""Switches cendre on at the start of a process; imported by `cendre_autostart.pth` when `CENDRE` is set.
+"""Switches cendre on at the start of a process, where more is to do than the short way of `cendre._start` does.
 
-Invariant: whatever is wrong, the process goes on without cendre, with one line on stderr that says why. This runs in
-`site`, before the program: an exception here would be shown as an error of Python's own start.
+That is: some `CENDRE_*` variable is set, or something is wrong. This runs in `site`, before the program, where an
+exception would be shown as an error of Python's own start.
+
+Invariant: whatever is wrong, the process goes on without cendre, with one line on stderr that says why. Only where
+`cendre run` asked for the switch (`CENDRE=run`) does nonsense in a variable end the process, with status 2; for the
+children of that process it is an ordinary `CENDRE=1`.
 """
 
+import os
 import sys
 
-
-def _is_main_interpreter():
-    # Subinterpreters run `site` too; cendre works in the main one, and is silently absent from the others.
-    import _interpreters
-
-    return _interpreters.get_current()[0] == _interpreters.get_main()[0]
+from cendre import _cendre, _config
 
 
 def start():
     """Reads the environment and switches cendre on if it asks for that."""
+    by_command = os.environ.get("CENDRE") == "run"
+    if by_command:
+        os.environ["CENDRE"] = "1"
     try:
-        from cendre import _config
-
         if not _config.is_on():
             return
         config = _config.from_environ()
-        from cendre._native import native
-
-        native.enable(config)
+    except ValueError as error:
+        if by_command:
+            _say(f"cendre run: {error}")
+            os._exit(2)  # Python cannot exit yet: it has not finished starting.
+        _say(f"cendre: {error} (this process runs without cendre)")
+        return
+    try:
+        _cendre.enable(config)
         path = _config.explain_path()
         if path:
             from cendre import _report
 
             _report.write_at_exit(path)
     except Exception as error:
-        if isinstance(error, ImportError) and not _is_main_interpreter():
-            return
-        try:
-            print(f"cendre: {error} (this process runs without cendre)", file=sys.stderr)
-        except Exception:
-            pass  # No stderr to say it on.
+        _say(f"cendre: {error} (this process runs without cendre)")
 
 
-start()
+def _say(line):
+    try:
+        sys.stderr.write(line + "\n")
+        sys.stderr.flush()
+    except Exception:
+        pass  # No stderr to say it on.

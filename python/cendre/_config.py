@@ -70,10 +70,15 @@ def from_environ(environ=None):
 
 
 def is_on(environ=None):
-    """Whether `CENDRE` asks for cendre in this process; a ValueError when it holds nonsense."""
+    """Whether `CENDRE` asks for cendre in this process; a ValueError when it holds nonsense.
+
+    The `cendre` command sets `run`: as 1, but `cendre run` answers for the settings. Nobody else need know of it.
+    """
     text = (os.environ if environ is None else environ).get("CENDRE")
     if not text:
         return False
+    if text == "run":
+        return True
     try:
         return _switch(text)
     except ValueError:

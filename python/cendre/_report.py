@@ -19,7 +19,7 @@ _OWNER = "_CENDRE_EXPLAIN_OWNER"
 
 def collect():
     """The report of this process up to now."""
-    from cendre._native import native
+    from cendre import _cendre as native
 
     ours = os.path.dirname(__file__) + os.sep  # With threshold 0 this very code is seen as well.
     return {

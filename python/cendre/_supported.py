@@ -1,7 +1,7 @@
-"""Which Pythons cendre runs in, as far as Python itself can tell; the native module checks the memory layout as well.
+"""Which Pythons cendre runs in, as far as Python itself can tell, for when the native module could not be imported.
 
-Invariant: this file runs under any Python 3 and imports nothing but `sys`, so that an unsupported one gets a sentence
-and neither a missing shared library nor a crash.
+The native module checks version and memory layout itself, once it can be loaded. Invariant: this file runs under any Python 3, so that an unsupported one gets a sentence and neither a missing shared
+library nor a crash.
 """
 
 import sys
@@ -25,3 +25,35 @@ def refusal():
     elif sys.platform != "linux" or sys.maxsize < 2**32:
         found = "CPython %s on %s" % (version, sys.platform)
     return found and "%s; this is %s" % (SUPPORTED, found)
+
+
+def sentence(error):
+    """What to say when the native module could not be imported with this ImportError."""
+    # "cannot import name" is what Python says when there is no file for this Python at all.
+    if "cannot import name" not in str(error):
+        return refusal() or str(error)
+    return refusal() or "cendre's native module is not built for this Python; %s" % SUPPORTED
+
+
+_said = False
+
+
+def say(error):
+    """One line on stderr for a process that asked for cendre and goes on without it; called by the `.pth`.
+
+    Once: in a virtual environment `site` reads `.pth` files twice. And only in the main interpreter: the others run
+    `site` too.
+    """
+    global _said
+    if _said:
+        return
+    _said = True
+    try:
+        import _interpreters
+
+        if _interpreters.get_current()[0] != _interpreters.get_main()[0]:
+            return
+    except ImportError:
+        pass
+    if sys.stderr is not None:
+        sys.stderr.write("cendre: %s (this process runs without cendre)\n" % error)

@@ -3,7 +3,7 @@
 Invariant: these are the native module's own functions, with nothing added; whatever they say holds for this process.
 """
 
-from cendre._native import native
+from cendre import _cendre as native
 
 __all__ = ["compile", "functions", "is_compiled", "never", "reset_stats", "stats"]
 

@@ -18,6 +18,8 @@ import cendre
 from cendre import _config, _launch, _report
 
 CENDRE = os.path.join(sysconfig.get_path("scripts"), "cendre")
+# As the command calls it: its path is in some of Python's messages.
+PYTHON = os.path.join(sysconfig.get_path("scripts"), "python3.14")
 TIMEOUT = 60
 
 
@@ -33,7 +35,7 @@ def call(*command, cwd=None, stdin=None, **variables):
 
 
 def python(*arguments, **options):
-    return call(sys.executable, *arguments, **options)
+    return call(PYTHON, *arguments, **options)
 
 
 def run(*arguments, **options):
@@ -110,14 +112,30 @@ def test_cendre_is_on(tmp_path):
     assert python("-m", "cendre", "run", "on.py", "a", cwd=tmp_path) == on
     assert python("-c", IS_ON, "a", CENDRE="1") == on
     assert run("-c", IS_ON, "a", CENDRE="0") == on
+    assert run("-O", "-c", IS_ON, "a", CENDRE="0") == on
+    assert run("-c", IS_ON, "a", CENDRE_THRESHOLD="5") == on
     assert python("-c", IS_ON, "a") == (0, "False None 2\n", "")
     assert python("-c", IS_ON, "a", CENDRE="0") == (0, "False 0 2\n", "")
     assert python("-c", IS_ON, "a", CENDRE="") == (0, "False  2\n", "")
 
 
+def test_the_command_through_a_link_and_by_name(tmp_path):
+    (tmp_path / "bin").mkdir()
+    (tmp_path / "bin/cendre").symlink_to(CENDRE)
+    assert call(tmp_path / "bin/cendre", "run", "-c", IS_ON) == (0, "True 1 1\n", "")
+    by_name = env(PATH=os.path.dirname(CENDRE) + os.pathsep + os.environ["PATH"])
+    assert subprocess.run(["cendre", "run", "-c", IS_ON], env=by_name, capture_output=True, text=True,
+                          check=True).stdout == "True 1 1\n"
+    # A copy far from any Python: the python3.14 on PATH.
+    (tmp_path / "bin/copy").write_bytes(open(CENDRE, "rb").read())
+    (tmp_path / "bin/copy").chmod(0o755)
+    assert subprocess.run([tmp_path / "bin/copy", "run", "-c", IS_ON], env=by_name, capture_output=True, text=True,
+                          check=True).stdout == "True 1 1\n"
+
+
 def test_the_options_of_python_m_cendre_are_handed_on():
     program = "import sys; print(sys.flags.dev_mode, sys.flags.optimize, sys.warnoptions)"
-    for way in (["-m", "cendre"], ["-mcendre"], [CENDRE]):
+    for way in (["-m", "cendre"], ["-mcendre"], [CENDRE]):  # The command is a Python program, too.
         status, out, _ = python("-X", "dev", "-OW", "error", *way, "run", "-c", program)
         assert (status, out.split()[:2]) == (0, ["True", "1"]), way
         assert "error" in out, way
@@ -127,7 +145,7 @@ def test_the_options_of_python_m_cendre_are_handed_on():
 def test_signals_end_it_as_they_end_python(number, tmp_path):
     program = "import time, sys; print('ready', flush=True); time.sleep(60)"
     ends = []
-    for command in ([sys.executable], [CENDRE, "run"]):
+    for command in ([PYTHON], [CENDRE, "run"]):
         with subprocess.Popen([*command, "-c", program], env=env(), stdout=subprocess.PIPE, stderr=subprocess.PIPE,
                               text=True) as child:
             assert child.stdout.readline() == "ready\n"
@@ -177,6 +195,10 @@ NONSENSE = [
 @pytest.mark.parametrize("variable, value", NONSENSE)
 def test_nonsense_in_a_variable(variable, value):
     status, out, err = run("-c", "print('ran')", **{variable: value})
+    assert (status, out) == (2, "")
+    assert f"{variable}={value}: takes " in err
+
+    status, out, err = run("-u", "-c", "print('ran')", **{variable: value})
     assert (status, out) == (2, "")
     assert f"{variable}={value}: takes " in err
 

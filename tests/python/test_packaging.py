@@ -152,11 +152,12 @@ def test_another_python_gets_a_sentence():
 def test_a_missing_native_module_says_so(tmp_path):
     ignore = shutil.ignore_patterns("*.so", "bench", "__pycache__")
     shutil.copytree(ROOT / "python/cendre", tmp_path / "cendre", ignore=ignore)
-    program = ("import cendre\n"
-               "try: cendre.enable()\n"
-               "except ImportError as error: print(error)\n")
     sentence = f"cendre's native module is not built for this Python; {_supported.SUPPORTED}"
+    program = "try: import cendre\nexcept ImportError as error: print(error)"
     assert check(sys.executable, "-c", program, PYTHONPATH=tmp_path) == sentence + "\n"
+    # Switched on, the process says so in a line and goes on.
+    assert check(sys.executable, "-c", "print(1)", PYTHONPATH=tmp_path, CENDRE="1") == \
+        f"cendre: {sentence} (this process runs without cendre)\n1\n"
 
 
 def test_the_stub_names_what_the_native_module_has():
