@@ -1,1 +1,28 @@
-//! (being written)
+//! The runtime beside compiled code: records of code objects, ways in and out, hotness, code memory, statistics.
+//!
+//! Invariant: everything here runs with the GIL held, except the sampler's own thread, which only asks CPython for a
+//! pending call. State that the GIL protects lives in [`Gil`]. Read docs/internals/runtime.md, then `record.rs`.
+
+pub mod api;
+pub mod artifact;
+pub mod body;
+pub mod codemem;
+pub mod config;
+pub mod coro;
+pub mod driver;
+pub mod entries;
+pub mod env;
+pub mod ext;
+pub mod facts;
+pub mod frames;
+pub mod gil;
+pub mod numbers;
+pub mod ops;
+pub mod protocol;
+pub mod record;
+pub mod sampler;
+pub mod stats;
+
+pub use body::{Body, BodyResult};
+pub use gil::Gil;
+pub use record::CodeRecord;

@@ -1,1 +1,86 @@
-//! (being written)
+//! `cendre._cendre`: module initialisation and wiring, nothing else.
+//!
+//! Invariant: an interpreter whose layout is not the declared one is refused here, by an ImportError in a sentence, before
+//! anything else of ours looks at it. Read docs/internals/runtime.md.
+
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::layout;
+use cendre_runtime::{api, protocol};
+use core::ffi::{c_int, c_void};
+use core::ptr;
+use std::ffi::CString;
+use std::panic::catch_unwind;
+
+struct Definition(core::cell::UnsafeCell<ffi::PyModuleDef>);
+// SAFETY: CPython writes the header with the GIL held, nobody else touches it.
+unsafe impl Sync for Definition {}
+
+struct Slots([ffi::PyModuleDef_Slot; 3]);
+// SAFETY: constant data.
+unsafe impl Sync for Slots {}
+
+static SLOTS: Slots = Slots([
+    ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: exec as *mut c_void },
+    // One set of records and hooks serves the process.
+    ffi::PyModuleDef_Slot {
+        slot: ffi::Py_mod_multiple_interpreters,
+        value: ffi::Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED,
+    },
+    ffi::PyModuleDef_Slot { slot: 0, value: ptr::null_mut() },
+]);
+
+static DEFINITION: Definition = Definition(core::cell::UnsafeCell::new(ffi::PyModuleDef {
+    m_base: ffi::PyModuleDef_HEAD_INIT,
+    m_name: c"_cendre".as_ptr(),
+    m_doc: c"The native part of cendre. Private: use the package `cendre`.".as_ptr(),
+    m_size: 0,
+    m_methods: ptr::null_mut(),
+    m_slots: (&raw const SLOTS.0).cast_mut().cast(),
+    m_traverse: None,
+    m_clear: None,
+    m_free: None,
+}));
+
+fn import_error(text: &str) {
+    let text = CString::new(text.replace('\0', " ")).unwrap_or_default();
+    // SAFETY: the GIL is held during an import.
+    unsafe { ffi::PyErr_SetString(ffi::PyExc_ImportError, text.as_ptr()) };
+}
+
+/// The initialisation function of the module.
+///
+/// # Safety
+/// Called by CPython's import with the GIL held.
+#[unsafe(no_mangle)]
+pub unsafe extern "C" fn PyInit__cendre() -> *mut PyObject {
+    match catch_unwind(layout::check) {
+        Ok(Ok(())) => {
+            // SAFETY: the GIL is held; the definition lives as long as the library.
+            unsafe {
+                let definition = DEFINITION.0.get();
+                (*definition).m_methods = api::METHODS.table();
+                ffi::PyModuleDef_Init(definition)
+            }
+        }
+        Ok(Err(why)) => {
+            import_error(&why);
+            ptr::null_mut()
+        }
+        Err(_) => {
+            import_error("cendre: internal error in the check of the interpreter's layout");
+            ptr::null_mut()
+        }
+    }
+}
+
+unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
+    // SAFETY: called by CPython's import with the new module.
+    let done = catch_unwind(|| unsafe { protocol::add_to_module(module) });
+    match done {
+        Ok(status) => status,
+        Err(_) => {
+            import_error("cendre: internal error at import");
+            -1
+        }
+    }
+}

@@ -1,0 +1,134 @@
+//! The ways into compiled code, and which of them is in use.
+//!
+//! `executor`: ENTER_EXECUTOR in the code, where the build has CPython's own JIT, switched off. Else `vectorcall` for
+//! functions whose caller makes a call, and `monitor` for loops, generators and coroutines.
+//! Invariant: a way in only ever enters a body that `CodeRecord::may_run` at that moment.
+
+pub mod executor;
+pub mod monitor;
+pub mod vectorcall;
+
+use crate::config::{Config, Entries};
+use crate::gil::Gil;
+use crate::record::CodeRecord;
+use cendre_cpython::{ffi, interp};
+
+/// What is in use.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Kind {
+    /// Not enabled.
+    None,
+    Executor,
+    Vectorcall,
+}
+
+struct Chosen {
+    kind: Kind,
+    why: &'static str,
+}
+
+static CHOSEN: Gil<Chosen> = Gil::new(Chosen { kind: Kind::None, why: "" });
+
+/// The way in that is in use.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn kind() -> Kind {
+    // SAFETY: the caller's contract.
+    unsafe { CHOSEN.get().kind }
+}
+
+/// Name and reason, for `stats()`.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn describe() -> (&'static str, &'static str) {
+    // SAFETY: the caller's contract.
+    let chosen = unsafe { CHOSEN.get() };
+    let name = match chosen.kind {
+        Kind::None => "none",
+        Kind::Executor => "executor",
+        Kind::Vectorcall => "vectorcall",
+    };
+    (name, chosen.why)
+}
+
+/// Chooses by configuration and build, and switches the ways in on.
+///
+/// # Safety
+/// The GIL is held.
+///
+/// # Errors
+/// With an exception set, in sentences.
+pub unsafe fn enable(config: &Config) -> Result<(), String> {
+    // SAFETY: the caller's contract; the interpreter of the current thread is alive.
+    unsafe {
+        let jit_on = *interp::jit(ffi::PyInterpreterState_Get()) != 0;
+        let built = executor::build_has_executors();
+        let (kind, why) = match config.entries {
+            Entries::Executor if !built => return Err("entries=executor: this CPython is built without its JIT".into()),
+            Entries::Vectorcall => (Kind::Vectorcall, "asked for"),
+            _ if !built => (Kind::Vectorcall, "this CPython is built without its JIT"),
+            // Its traces would jump into our executors by a calling convention of their own.
+            _ if jit_on => (Kind::Vectorcall, "CPython's own JIT is on: its executors stay, ours are not installed"),
+            Entries::Executor => (Kind::Executor, "asked for"),
+            Entries::Auto => (Kind::Executor, "CPython's JIT is built in and off"),
+        };
+        *CHOSEN.get() = Chosen { kind, why };
+        vectorcall::enable()?;
+        if kind == Kind::Vectorcall {
+            monitor::enable();
+        }
+        Ok(())
+    }
+}
+
+/// Takes every way in out again.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn disable() {
+    // SAFETY: the caller's contract.
+    unsafe {
+        for record in crate::record::all() {
+            if !(*record).code.is_null() {
+                remove(record);
+            }
+        }
+        vectorcall::disable();
+        monitor::disable();
+        CHOSEN.get().kind = Kind::None;
+    }
+}
+
+/// Opens the ways into a record's body, which was just compiled or may run again.
+///
+/// # Safety
+/// The record has a body and a living code object; the GIL is held. May run Python code (monitoring callbacks).
+pub unsafe fn install(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match CHOSEN.get().kind {
+            Kind::None => {}
+            Kind::Executor => executor::install_all(record),
+            Kind::Vectorcall => {
+                vectorcall::install(record);
+                monitor::install(record);
+            }
+        }
+    }
+}
+
+/// Closes the ways into a record's body.
+///
+/// # Safety
+/// The record's code object is alive; the GIL is held.
+pub unsafe fn remove(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        executor::detach_all(record);
+        (*record).version = !0;
+        vectorcall::remove(record);
+        monitor::remove(record);
+    }
+}

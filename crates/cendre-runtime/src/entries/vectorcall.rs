@@ -1,0 +1,320 @@
+//! Entry (a): our function in the place of a function's `vectorcall`, where executors cannot be used.
+//!
+//! One wrapper serves all functions: it finds the body by code object, pushes the frame and runs it; for everything unusual
+//! (keywords, defaults, events, low stack, no body) it calls the interpreter's own vectorcall, which also words the errors.
+//! Invariants: a wrapped function is in `WRAPPED` with the version that it had, until it is unwrapped or dies; unwrapping
+//! gives the version back, or call sites would stay unspecialised for ever. The price is that interpreted callers lose their
+//! inline call, so it pays for functions that run longer than a call.
+
+use crate::driver::{self, Subject};
+use crate::entries::{self, Kind, executor};
+use crate::env;
+use crate::ext;
+use crate::frames;
+use crate::gil::Gil;
+use crate::record::{self, CodeRecord, State};
+use crate::stats::{self, Counter};
+use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::refcount;
+use cendre_cpython::tstate::{ThreadState, eval_breaker};
+use core::ffi::c_int;
+use std::collections::HashMap;
+
+struct Wrapped {
+    /// Function and the version that it had.
+    functions: Option<HashMap<*mut FunctionObject, u32>>,
+    watcher: c_int,
+    code_watcher: c_int,
+}
+
+static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, watcher: -1, code_watcher: -1 });
+
+/// Address of the wrapper, for direct calls of compiled code.
+pub fn wrapper_address() -> usize {
+    wrapper as *const () as usize
+}
+
+/// Whether a call of this code with exact positional arguments needs nothing else.
+unsafe fn is_plain(code: *mut CodeObject) -> bool {
+    use co_flags::{ASYNC_GENERATOR, COROUTINE, GENERATOR, VARARGS, VARKEYWORDS};
+    // SAFETY: the caller passes a live code object.
+    unsafe {
+        (*code).co_flags & (VARARGS | VARKEYWORDS | GENERATOR | COROUTINE | ASYNC_GENERATOR) == 0
+            && (*code).co_kwonlyargcount == 0
+    }
+}
+
+type Vectorcall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
+
+unsafe extern "C" fn wrapper(
+    func: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython as the vectorcall of a function that `wrap` was called for.
+    unsafe {
+        let ts = ThreadState::current();
+        let f: *mut FunctionObject = func.cast();
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        let record = record::find(code);
+        let exact = kwnames.is_null() && n == (*code).co_argcount as usize && is_plain(code);
+        if !exact || record.is_null() || !ready(ts, f, record) {
+            let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
+            return original(func, args, nargsf, kwnames);
+        }
+        // The caller's reference keeps the function; what the body may do to `record` does not matter to this call.
+        let Some(artifact) = &(*record).artifact else { return core::ptr::null_mut() };
+        let body = artifact.body();
+        let fr = frames::push(ts, f, args, n);
+        if fr.is_null() {
+            return fr.cast();
+        }
+        (*ts).py_recursion_remaining -= 1;
+        let result = body(ts, fr, 0);
+        frames::finish(ts, fr, record, result)
+    }
+}
+
+/// May the body run now?
+#[inline]
+unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        let breaker = (*ts).eval_breaker;
+        if (*record).body.is_null() {
+            return first_sight(f, record) && ready(ts, f, record);
+        }
+        if breaker & eval_breaker::EVENTS_MASK != 0 || (*ts).py_recursion_remaining <= 1 {
+            return false;
+        }
+        let code = (*record).code;
+        if ((*record).version != breaker || !(*code)._co_monitoring.is_null()) && !look_again(record, breaker) {
+            return false;
+        }
+        if frames::low_stack(ts) {
+            withdraw(f);
+            return false;
+        }
+        true
+    }
+}
+
+#[cold]
+unsafe fn look_again(record: *mut CodeRecord, breaker: usize) -> bool {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        let may = (*record).may_run(breaker);
+        (*record).version = if may { breaker } else { !0 };
+        may
+    }
+}
+
+/// A wrapped function without a body: under threshold 0 it is compiled now; what cannot be is unwrapped.
+#[cold]
+unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
+    // SAFETY: as in `wrapper`; the caller holds the function, which holds the code.
+    unsafe {
+        let at_once = driver::config().is_some_and(|c| c.threshold == 0);
+        if at_once && (*record).state == State::Cold && driver::compile(Subject::function(f)).is_ok() {
+            return !(*record).body.is_null();
+        }
+        if (*record).state != State::Cold || entries::kind() != Kind::Vectorcall {
+            unwrap_function(f);
+        }
+        false
+    }
+}
+
+/// Near the margin of the C stack: the interpreter recurses on its data stack, but not through us, so we go out of its way.
+#[cold]
+unsafe fn withdraw(f: *mut FunctionObject) {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        stats::count(Counter::Declined);
+        let record = record::find((*f).func_code.cast());
+        if !record.is_null() {
+            (*record).withdrawn = true;
+        }
+        unwrap_function(f);
+    }
+}
+
+/// Gives a function our wrapper, where entries by vectorcall are in use.
+///
+/// # Safety
+/// A live function; the GIL is held.
+pub unsafe fn wrap(f: *mut FunctionObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let code: *mut CodeObject = (*f).func_code.cast();
+        if entries::kind() != Kind::Vectorcall || !is_plain(code) {
+            return;
+        }
+        let record = record::find(code);
+        let ordinary = (*f).vectorcall.map_or(0, |v| v as usize) == env::python_vectorcall();
+        if !ordinary || (!record.is_null() && (*record).withdrawn) {
+            return;
+        }
+        if let Some(functions) = &mut WRAPPED.get().functions {
+            // 0: it is being made, and gets the version of its code.
+            let version = if (*f).func_version == 0 { (*code).co_version } else { (*f).func_version };
+            functions.insert(f, version);
+            ext::PyFunction_SetVectorcall(f, wrapper);
+        }
+    }
+}
+
+/// Puts the interpreter's vectorcall and the old version back.
+unsafe fn unwrap_function(f: *mut FunctionObject) {
+    // SAFETY: `f` is alive: it is being called, or is in the table, which forgets functions that die.
+    unsafe {
+        let version = WRAPPED.get().functions.as_mut().and_then(|t| t.remove(&f));
+        if (*f).vectorcall.map_or(0, |v| v as usize) == wrapper_address() {
+            let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
+            ext::PyFunction_SetVectorcall(f, original);
+            if let Some(version) = version.filter(|v| *v >= FUNC_VERSION_FIRST_VALID) {
+                api::_PyFunction_SetVersion(f, version);
+            }
+        }
+    }
+}
+
+/// Events in the life of functions: new closures of compiled code are wrapped, dead functions forgotten.
+unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObject) -> c_int {
+    // SAFETY: called by CPython with the GIL held and a live function (about to die for DESTROY).
+    unsafe {
+        match event {
+            ext::FUNCTION_CREATE => {
+                let record = record::find((*f).func_code.cast());
+                let compiled = !record.is_null() && (*record).state == State::Compiled;
+                let at_once = || driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
+                if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
+                    // The callback must not change the function at once: its version is set right behind it. So the
+                    // version is taken from the code object when it is unwrapped.
+                    wrap(f);
+                }
+            }
+            ext::FUNCTION_DESTROY => {
+                if let Some(t) = &mut WRAPPED.get().functions {
+                    t.remove(&f);
+                }
+            }
+            ext::FUNCTION_MODIFY_CODE => {
+                // Frames of compiled callers borrow the old code object from the function: it stays for good.
+                let record = record::find((*f).func_code.cast());
+                if !record.is_null() && (*record).pinned {
+                    refcount::incref((*f).func_code);
+                }
+                if new != (*f).func_code {
+                    unwrap_function(f);
+                }
+            }
+            // New defaults make a version of their own: do not give the old one back.
+            ext::FUNCTION_MODIFY_DEFAULTS | ext::FUNCTION_MODIFY_KWDEFAULTS => {
+                if let Some(v) = WRAPPED.get().functions.as_mut().and_then(|t| t.get_mut(&f)) {
+                    *v = 0;
+                }
+            }
+            _ => {}
+        }
+        0
+    }
+}
+
+/// A new code object, under threshold 0: compile it when it is entered.
+unsafe extern "C" fn watch_code(event: c_int, code: *mut CodeObject) -> c_int {
+    // SAFETY: called by CPython with the GIL held and a live code object.
+    unsafe {
+        let config = driver::config();
+        if event == ext::CODE_CREATE
+            && entries::kind() == Kind::Executor
+            && config.is_some_and(|c| c.threshold == 0 && c.jit)
+        {
+            executor::install_trigger(code);
+        }
+        0
+    }
+}
+
+/// Watches functions and, under threshold 0, code objects.
+///
+/// # Safety
+/// The GIL is held.
+///
+/// # Errors
+/// All watchers are taken.
+pub unsafe fn enable() -> Result<(), String> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let w = WRAPPED.get();
+        w.functions.get_or_insert_with(HashMap::new);
+        if w.watcher < 0 {
+            w.watcher = ext::PyFunction_AddWatcher(watch);
+        }
+        if w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0) {
+            w.code_watcher = ext::PyCode_AddWatcher(watch_code);
+        }
+        if w.watcher < 0 || (w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0)) {
+            ffi::PyErr_Clear();
+            return Err("CPython has no watcher of functions left".to_owned());
+        }
+        Ok(())
+    }
+}
+
+/// Unwraps everything and stops watching.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn disable() {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let functions: Vec<_> = WRAPPED.get().functions.iter().flat_map(|t| t.keys().copied()).collect();
+        for f in functions {
+            unwrap_function(f);
+        }
+        let w = WRAPPED.get();
+        if w.watcher >= 0 {
+            ext::PyFunction_ClearWatcher(w.watcher);
+            w.watcher = -1;
+        }
+        if w.code_watcher >= 0 {
+            ext::PyCode_ClearWatcher(w.code_watcher);
+            w.code_watcher = -1;
+        }
+        ffi::PyErr_Clear();
+    }
+}
+
+/// The record's code has a body now: calls of functions that are wrapped already find it. Nothing to do but the version.
+///
+/// # Safety
+/// The record's code object is alive; the GIL is held.
+pub unsafe fn install(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let breaker = (*ThreadState::current()).eval_breaker & !eval_breaker::EVENTS_MASK;
+        look_again(record, breaker);
+    }
+}
+
+/// Unwraps the functions of a record's code.
+///
+/// # Safety
+/// The record's code object is alive; the GIL is held.
+pub unsafe fn remove(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract; functions in the table are alive.
+    unsafe {
+        let code: *mut PyObject = (*record).code.cast();
+        let table = WRAPPED.get().functions.iter().flat_map(|t| t.keys().copied());
+        let of_code: Vec<_> = table.filter(|f| (**f).func_code == code).collect();
+        for f in of_code {
+            unwrap_function(f);
+        }
+    }
+}

@@ -1,0 +1,36 @@
+//! Declarations of public CPython functions that pyo3-ffi lacks.
+//!
+//! Invariant: each is exported by every supported 3.14 (checked at load time: the dynamic linker refuses otherwise).
+
+use cendre_cpython::ffi::{PyObject, Py_ssize_t, vectorcallfunc};
+use cendre_cpython::code::CodeObject;
+use cendre_cpython::funcobject::FunctionObject;
+use core::ffi::{c_int, c_void};
+
+/// `PyFunction_WatchCallback`.
+pub type FunctionWatch = unsafe extern "C" fn(event: c_int, func: *mut FunctionObject, value: *mut PyObject) -> c_int;
+/// `PyFunction_EVENT_CREATE`.
+pub const FUNCTION_CREATE: c_int = 0;
+/// `PyFunction_EVENT_DESTROY`.
+pub const FUNCTION_DESTROY: c_int = 1;
+/// `PyFunction_EVENT_MODIFY_CODE`.
+pub const FUNCTION_MODIFY_CODE: c_int = 2;
+/// `PyFunction_EVENT_MODIFY_DEFAULTS`.
+pub const FUNCTION_MODIFY_DEFAULTS: c_int = 3;
+/// `PyFunction_EVENT_MODIFY_KWDEFAULTS`.
+pub const FUNCTION_MODIFY_KWDEFAULTS: c_int = 4;
+/// `PyCode_WatchCallback`.
+pub type CodeWatch = unsafe extern "C" fn(event: c_int, code: *mut CodeObject) -> c_int;
+/// `PY_CODE_EVENT_CREATE`.
+pub const CODE_CREATE: c_int = 0;
+
+unsafe extern "C" {
+    pub fn PyFunction_AddWatcher(callback: FunctionWatch) -> c_int;
+    pub fn PyFunction_ClearWatcher(id: c_int) -> c_int;
+    pub fn PyCode_AddWatcher(callback: CodeWatch) -> c_int;
+    pub fn PyCode_ClearWatcher(id: c_int) -> c_int;
+    pub fn PyFunction_SetVectorcall(func: *mut FunctionObject, vectorcall: vectorcallfunc);
+    pub fn PyUnstable_Code_GetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut *mut c_void) -> c_int;
+    pub fn PyUnstable_Code_SetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut c_void) -> c_int;
+    pub fn PyUnstable_Eval_RequestCodeExtraIndex(free: Option<unsafe extern "C" fn(*mut c_void)>) -> Py_ssize_t;
+}

@@ -1,0 +1,302 @@
+//! Live objects as plain data for the front end: code objects, and answers about what inline caches refer to.
+//!
+//! Invariant: an [`ObjId`] is the object's address. Facts are a snapshot with the GIL held; what may change later is
+//! guarded by the machine code, what may die is held or watched by the artifact (see `artifact.rs`).
+
+use crate::driver;
+use crate::gil::Gil;
+use crate::record::CodeRecord;
+use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, Known, ObjFact};
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
+use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::{api, interp, refcount};
+use cendre_ir::ObjId;
+
+/// `FUNC_VERSION_CACHE_SIZE` and `TYPE_VERSION_CACHE_SIZE`.
+const CACHE: usize = 1 << 12;
+
+fn id<T>(p: *mut T) -> ObjId {
+    ObjId(p as u64)
+}
+
+unsafe fn bytes(o: *mut PyObject) -> Vec<u8> {
+    // SAFETY: the caller passes a bytes object.
+    unsafe {
+        let data = ffi::PyBytes_AS_STRING(o).cast::<u8>();
+        core::slice::from_raw_parts(data, ffi::PyBytes_GET_SIZE(o) as usize).to_vec()
+    }
+}
+
+unsafe fn items(tuple: *mut PyObject) -> Vec<*mut PyObject> {
+    // SAFETY: the caller passes a tuple.
+    unsafe { (0..ffi::PyTuple_GET_SIZE(tuple)).map(|i| ffi::PyTuple_GET_ITEM(tuple, i)).collect() }
+}
+
+unsafe fn constant(o: *mut PyObject) -> Const {
+    // SAFETY: a live object; exact classes are looked at only.
+    unsafe {
+        let class = refcount::type_of(o);
+        if o == ffi::Py_None() {
+            Const::None
+        } else if o == ffi::Py_True() {
+            Const::True
+        } else if o == ffi::Py_False() {
+            Const::False
+        } else if class == &raw mut ffi::PyLong_Type {
+            let mut overflow = 0;
+            let n = ffi::PyLong_AsLongLongAndOverflow(o, &mut overflow);
+            if overflow == 0 { Const::Int(n) } else { Const::Other }
+        } else if class == &raw mut ffi::PyFloat_Type {
+            Const::Float(ffi::PyFloat_AS_DOUBLE(o))
+        } else {
+            Const::Other
+        }
+    }
+}
+
+/// A code object as plain data.
+///
+/// # Safety
+/// `code` is a live code object; the GIL is held.
+pub unsafe fn code_facts(code: *mut CodeObject) -> CodeFacts {
+    // SAFETY: the fields of a code object have the types that its constructor checked.
+    unsafe {
+        let consts = items((*code).co_consts).into_iter();
+        CodeFacts {
+            id: id(code),
+            qualname: crate::config::text((*code).co_qualname).unwrap_or_default(),
+            flags: (*code).co_flags as u32,
+            argcount: (*code).co_argcount as u32,
+            kwonlyargcount: (*code).co_kwonlyargcount as u32,
+            nlocals: (*code).co_nlocals as u32,
+            nlocalsplus: (*code).co_nlocalsplus as u32,
+            stack_size: (*code).co_stacksize as u32,
+            code: driver::code_bytes(code),
+            exception_table: bytes((*code).co_exceptiontable),
+            consts: consts.map(|o| ConstFact { id: id(o), value: constant(o) }).collect(),
+            names: items((*code).co_names).into_iter().map(id).collect(),
+            kinds: bytes((*code).co_localspluskinds),
+        }
+    }
+}
+
+/// The interpreter's own tables of functions and types by version, found once by what they must contain: they have no
+/// exported access, and looking is safer than another pair of offsets.
+#[derive(Clone, Copy, Default)]
+struct Caches {
+    searched: bool,
+    functions: usize,
+    types: usize,
+}
+
+static CACHES: Gil<Caches> = Gil::new(Caches { searched: false, functions: 0, types: 0 });
+
+/// An entry of the interpreter's table of functions: `_func_version_cache_item`.
+#[repr(C)]
+struct FunctionSlot {
+    func: *mut FunctionObject,
+    code: *mut CodeObject,
+}
+
+unsafe fn caches() -> Caches {
+    // SAFETY: the GIL is held by all callers; the search reads inside the interpreter's state only.
+    unsafe {
+        if !CACHES.get().searched {
+            let start = ffi::PyInterpreterState_Get() as usize;
+            let words = core::slice::from_raw_parts(start as *const usize, interp::SIZE / size_of::<usize>());
+            let found = Caches { searched: true, functions: find_functions(words), types: find_types(words) };
+            *CACHES.get() = found;
+        }
+        *CACHES.get()
+    }
+}
+
+/// A new function with a version is in the table, beside its code.
+unsafe fn find_functions(words: &[usize]) -> usize {
+    // SAFETY: the GIL is held; all references made here are given back.
+    unsafe {
+        let globals = ffi::PyDict_New();
+        let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
+        if globals.is_null() || code.is_null() {
+            ffi::PyErr_Clear();
+            return 0;
+        }
+        let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();
+        let mut found = 0;
+        if !func.is_null() {
+            let version = (*code.cast::<CodeObject>()).co_version;
+            if (*func).func_version < FUNC_VERSION_FIRST_VALID && version >= FUNC_VERSION_FIRST_VALID {
+                api::_PyFunction_SetVersion(func, version);
+            }
+            let at = (*func).func_version as usize % CACHE;
+            let pair = [func as usize, code as usize];
+            if let Some(n) = words.windows(2).position(|w| w == pair) {
+                if n >= 2 * at && n - 2 * at + 2 * CACHE <= words.len() {
+                    found = words.as_ptr() as usize + (n - 2 * at) * size_of::<usize>();
+                }
+            }
+            refcount::decref(func.cast());
+        } else {
+            ffi::PyErr_Clear();
+        }
+        refcount::decref(code.cast());
+        refcount::decref(globals);
+        found
+    }
+}
+
+/// The builtin classes are in the table, each at its version.
+unsafe fn find_types(words: &[usize]) -> usize {
+    // SAFETY: the classes are static; their version tags are read only.
+    let known: [(usize, usize); 5] = unsafe {
+        [
+            &raw mut ffi::PyLong_Type,
+            &raw mut ffi::PyFloat_Type,
+            &raw mut ffi::PyUnicode_Type,
+            &raw mut ffi::PyList_Type,
+            &raw mut ffi::PyDict_Type,
+        ]
+        .map(|t: *mut PyTypeObject| (t as usize, (*t).tp_version_tag as usize % CACHE))
+    };
+    if known.iter().any(|k| k.1 == 0) {
+        return 0;
+    }
+    for (n, w) in words.iter().enumerate() {
+        if *w == known[0].0 && n >= known[0].1 {
+            let base = n - known[0].1;
+            if known.iter().all(|(t, at)| words.get(base + at) == Some(t)) && base + CACHE <= words.len() {
+                return words.as_ptr() as usize + base * size_of::<usize>();
+            }
+        }
+    }
+    0
+}
+
+/// What a direct call needs to know of a code object.
+unsafe fn function_fact(code: *mut CodeObject) -> FunctionFact {
+    // SAFETY: the caller passes a live code object.
+    unsafe {
+        let flags = (*code).co_flags;
+        let plain = flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0 && (*code).co_kwonlyargcount == 0;
+        FunctionFact { code: id(code), exact_args: plain.then(|| (*code).co_argcount as u32), flags: flags as u32 }
+    }
+}
+
+/// Answers about the running program.
+pub struct LiveFacts {
+    pub record: *mut CodeRecord,
+    /// The module's globals and builtins that the code is run with, or null.
+    pub globals: *mut PyObject,
+    pub builtins: *mut PyObject,
+}
+
+impl Facts for LiveFacts {
+    fn known(&self) -> Known {
+        // SAFETY: addresses of static classes; the interpreter's cached callables are immortal builtins.
+        unsafe {
+            let interpreter = ffi::PyInterpreterState_Get();
+            let callable = |at| *interp::field::<*mut PyObject>(interpreter, at) as u64;
+            let iterator = |o: *mut PyObject| {
+                let it = ffi::PyObject_GetIter(o);
+                let class = if it.is_null() { 0 } else { refcount::type_of(it) as u64 };
+                refcount::xdecref(it);
+                refcount::xdecref(o);
+                ffi::PyErr_Clear();
+                class
+            };
+            Known {
+                none: ffi::Py_None() as u64,
+                true_: ffi::Py_True() as u64,
+                false_: ffi::Py_False() as u64,
+                int: &raw mut ffi::PyLong_Type as u64,
+                float: &raw mut ffi::PyFloat_Type as u64,
+                bool_: &raw mut ffi::PyBool_Type as u64,
+                str_: &raw mut ffi::PyUnicode_Type as u64,
+                list: &raw mut ffi::PyList_Type as u64,
+                tuple: &raw mut ffi::PyTuple_Type as u64,
+                dict: &raw mut ffi::PyDict_Type as u64,
+                set: &raw mut ffi::PySet_Type as u64,
+                function: &raw mut ffi::PyFunction_Type as u64,
+                range_iterator: &raw mut ffi::PyRangeIter_Type as u64,
+                list_iterator: iterator(ffi::PyList_New(0)),
+                tuple_iterator: iterator(ffi::PyTuple_New(0)),
+                generator: &raw mut ffi::PyGen_Type as u64,
+                coroutine: &raw mut ffi::PyCoro_Type as u64,
+                len: callable(interp::CALLABLE_LEN),
+                isinstance: callable(interp::CALLABLE_ISINSTANCE),
+            }
+        }
+    }
+
+    fn object(&self, o: ObjId) -> ObjFact {
+        let o = o.0 as *mut PyObject;
+        // SAFETY: an object that a cache of the code object refers to; CPython keeps it alive while its version holds, and
+        // the front end has just read both.
+        unsafe {
+            let class = refcount::type_of(o);
+            if class == &raw mut ffi::PyFunction_Type {
+                ObjFact::Function(function_fact((*o.cast::<FunctionObject>()).func_code.cast()))
+            } else if ffi::PyType_Check(o) != 0 {
+                ObjFact::Class
+            } else {
+                ObjFact::Other
+            }
+        }
+    }
+
+    fn global(&self, builtin: bool, version: u32, index: u32) -> Option<ObjId> {
+        let dict = if builtin { self.builtins } else { self.globals };
+        if dict.is_null() || version == 0 {
+            return None;
+        }
+        // SAFETY: a live object, checked to be an exact dict with str keys of that version.
+        unsafe {
+            if refcount::type_of(dict) != &raw mut ffi::PyDict_Type {
+                return None;
+            }
+            let keys = (*dict.cast::<DictObject>()).ma_keys;
+            if (*keys).dk_version != version
+                || (*keys).dk_kind != keys_kind::UNICODE
+                || i64::from(index) >= (*keys).dk_nentries as i64
+            {
+                return None;
+            }
+            let value = (*DictKeys::unicode_entries(keys).add(index as usize)).me_value;
+            (!value.is_null()).then(|| id(value))
+        }
+    }
+
+    fn function_version(&self, version: u32) -> Option<FunctionFact> {
+        // SAFETY: the table holds borrowed pointers that CPython clears when a function or code object dies.
+        unsafe {
+            let table = caches().functions as *const FunctionSlot;
+            if table.is_null() || version < FUNC_VERSION_FIRST_VALID {
+                return None;
+            }
+            let slot = &*table.add(version as usize % CACHE);
+            if !slot.func.is_null() && (*slot.func).func_version == version {
+                return Some(function_fact((*slot.func).func_code.cast()));
+            }
+            (!slot.code.is_null() && (*slot.code).co_version == version).then(|| function_fact(slot.code))
+        }
+    }
+
+    fn type_version(&self, version: u32) -> Option<ObjId> {
+        // SAFETY: the table holds borrowed pointers that CPython clears when a type's version changes or it dies.
+        unsafe {
+            let table = caches().types as *const *mut PyTypeObject;
+            if table.is_null() || version == 0 {
+                return None;
+            }
+            let class = *table.add(version as usize % CACHE);
+            (!class.is_null() && (*class).tp_version_tag == version).then(|| id(class))
+        }
+    }
+
+    fn is_generic(&self, unit: u32) -> bool {
+        // SAFETY: the record lives while it is being compiled.
+        unsafe { (*self.record).all_generic || (*self.record).generic.contains(&unit) }
+    }
+}

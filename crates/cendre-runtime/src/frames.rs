@@ -1,0 +1,352 @@
+//! Frames that cendre pushes itself: pushing, popping, leaving, and what becomes of a frame after its body.
+//!
+//! Invariants: a frame is complete before it is linked, its `previous` right from the start; `py_recursion_remaining` is
+//! counted down for each frame of ours and up again before the frame is popped or handed to the interpreter (which counts
+//! for itself); a frame handed over owns its code object.
+//! Read docs/internals/runtime.md, "Frames".
+
+use crate::body::{self, BodyResult};
+use crate::driver;
+use crate::record::{self, CodeRecord};
+use crate::stats::{self, Counter};
+use cendre_bytecode::decode::no_executors;
+use cendre_bytecode::{ExceptionTable, Opcode};
+use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, CodeUnit};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::interpframe::{Frame, frame_owner};
+use cendre_cpython::refcount;
+use cendre_cpython::stackref::StackRef;
+use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
+use core::ptr;
+
+/// Whether native code should not go deeper: half of the C stack is used up.
+///
+/// The interpreter recurses on its data stack, we on the C stack; what lies below may still want to call `repr`, `json` or a
+/// sort key with as much room as a program can count on.
+///
+/// # Safety
+/// `ts` is the thread state of the running thread.
+#[inline(always)]
+pub unsafe fn low_stack(ts: *mut ThreadState) -> bool {
+    let here = 0u8;
+    // SAFETY: every thread state is a ThreadStateImpl.
+    unsafe {
+        let t: *mut ThreadStateImpl = ts.cast();
+        let (top, limit) = ((*t).c_stack_top, (*t).c_stack_soft_limit);
+        (&raw const here as usize) < limit + (top.wrapping_sub(limit)) / 2
+    }
+}
+
+/// Pushes and links a frame for a plain function with exactly its positional arguments; null with an exception set.
+///
+/// References to the arguments and the function are borrowed: the caller keeps them until the frame is popped.
+///
+/// # Safety
+/// `n == co_argcount`, no `*args`, keyword-only arguments or generator; the GIL is held.
+pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut Frame {
+    // SAFETY: the caller's contract; the data stack has room for the frame where `has_stack_space` says so.
+    unsafe {
+        stats::count(Counter::Pushes);
+        let code: *mut CodeObject = (*f).func_code.cast();
+        if !ThreadState::has_stack_space(ts, (*code).co_framesize as usize) {
+            return push_by_api(ts, f, args, n);
+        }
+        let fr: *mut Frame = (*ts).datastack_top.cast();
+        (*ts).datastack_top = (*ts).datastack_top.add((*code).co_framesize as usize);
+        // Strong: `__code__` of the function may be replaced while the frame runs.
+        (*fr).f_executable = StackRef::from_new(code.cast());
+        (*fr).f_funcobj = StackRef::from_borrow(f.cast());
+        (*fr).f_globals = (*f).func_globals;
+        (*fr).f_builtins = (*f).func_builtins;
+        (*fr).f_locals = ptr::null_mut();
+        (*fr).frame_obj = ptr::null_mut();
+        (*fr).instr_ptr = CodeObject::units(code);
+        (*fr).return_offset = 0;
+        (*fr).owner = frame_owner::THREAD;
+        (*fr).visited = 0;
+        (*fr).previous = (*ts).current_frame;
+        let locals = Frame::locals(fr);
+        let slots = (*code).co_nlocalsplus as usize;
+        for i in 0..n {
+            *locals.add(i) = StackRef::from_borrow(*args.add(i));
+        }
+        for i in n..slots {
+            *locals.add(i) = StackRef::NULL;
+        }
+        (*fr).stackpointer = locals.add(slots);
+        (*ts).current_frame = fr;
+        fr
+    }
+}
+
+/// The chunk of the data stack is full: the interpreter's own function makes the frame in a new chunk.
+#[cold]
+unsafe fn push_by_api(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut Frame {
+    // SAFETY: as in `push`; the references made here are taken over by the callee in every case.
+    unsafe {
+        stats::count(Counter::ApiPushes);
+        let refs: Vec<StackRef> = (0..n).map(|i| StackRef::from_new(*args.add(i))).collect();
+        let func = StackRef::from_new(f.cast());
+        let fr =
+            api::_PyEvalFramePushAndInit(ts, func, ptr::null_mut(), refs.as_ptr(), n, ptr::null_mut(), (*ts).current_frame);
+        if !fr.is_null() {
+            (*ts).current_frame = fr;
+        }
+        fr
+    }
+}
+
+/// Unlinks and pops a frame on the data stack whose eval stack is empty.
+///
+/// # Safety
+/// `fr` is the top frame of the data stack; the GIL is held. May run Python code.
+pub unsafe fn pop(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract. First current_frame goes back: closing a local can run Python code, which must not see
+    // a half-dead frame. Last datastack_top: such code pushes frames of its own, above ours.
+    unsafe {
+        (*ts).current_frame = (*fr).previous;
+        if !(*fr).frame_obj.is_null() {
+            own_code(fr);
+            api::_PyEval_FrameClearAndPop(ts, fr);
+            return;
+        }
+        let code = (*fr).code();
+        let locals = Frame::locals(fr);
+        for i in 0..(*code).co_nlocalsplus as usize {
+            (*locals.add(i)).close();
+        }
+        if !(*fr).f_locals.is_null() {
+            refcount::decref((*fr).f_locals);
+        }
+        (*fr).f_funcobj.close();
+        (*fr).f_executable.close();
+        // Only CPython gives a chunk back, when its first frame goes.
+        if fr.cast() == (&raw mut (*(*ts).datastack_chunk).data).cast::<*mut PyObject>() {
+            api::_PyThreadState_PopFrame(ts, fr);
+        } else {
+            (*ts).datastack_top = fr.cast();
+        }
+    }
+}
+
+/// Makes the frame own its code object, as every frame that escapes to CPython must.
+///
+/// # Safety
+/// A frame of a living code object; the GIL is held.
+#[inline]
+pub unsafe fn own_code(fr: *mut Frame) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if !(*fr).f_executable.owns() {
+            (*fr).f_executable = StackRef::from_new((*fr).f_executable.as_ptr());
+        }
+    }
+}
+
+/// Hands a frame to the interpreter, which runs it to its end and pops it. `throw`: an exception is set, and it is looked up
+/// one unit before `instr_ptr`.
+///
+/// # Safety
+/// `fr` is the running frame, complete, on the data stack, `instr_ptr` an instruction; recursion is not counted for it.
+pub unsafe fn leave(ts: *mut ThreadState, fr: *mut Frame, throw: bool) -> *mut PyObject {
+    // SAFETY: the caller's contract; EvalFrameDefault links the frame itself.
+    unsafe {
+        own_code(fr);
+        (*ts).current_frame = (*fr).previous;
+        api::_PyEval_EvalFrameDefault(ts, fr, throw.into())
+    }
+}
+
+/// What becomes of a frame of ours after its body: the result of the call, or null with an exception set.
+///
+/// # Safety
+/// `fr` is the running frame, on the data stack, with one level of recursion counted for it; `result` is what its body
+/// answered (not `YIELDED`: generators have frames of their own); `record` is its code's record or null; the GIL is held.
+pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, result: BodyResult) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        (*ts).py_recursion_remaining += 1;
+        match result.tag {
+            body::RETURNED => {
+                pop(ts, fr);
+                result.value as *mut PyObject
+            }
+            body::LEAVE => {
+                driver::left(record, result.value);
+                leave(ts, fr, false)
+            }
+            _ => {
+                stats::count(Counter::Raises);
+                if !record.is_null() {
+                    (*record).raises += 1;
+                }
+                // A tool that wants to know about exceptions gets to know it from the interpreter only.
+                if !api::_PyEval_NoToolsForUnwind(ts) && !is_reraise(ts, fr) {
+                    (*fr).instr_ptr = (*fr).instr_ptr.add(1);
+                    return leave(ts, fr, true);
+                }
+                add_traceback(ts, fr);
+                drop_stack(fr);
+                pop(ts, fr);
+                ptr::null_mut()
+            }
+        }
+    }
+}
+
+/// Closes what is left on the eval stack.
+///
+/// # Safety
+/// A frame of a code object; the GIL is held. May run Python code.
+pub unsafe fn drop_stack(fr: *mut Frame) {
+    // SAFETY: the stack lies between its base and `stackpointer`.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        while (*fr).stackpointer > base {
+            (*fr).stackpointer = (*fr).stackpointer.sub(1);
+            (*(*fr).stackpointer).close();
+        }
+    }
+}
+
+unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
+    // SAFETY: a bytes object, copied at once.
+    unsafe {
+        let bytes = (*code).co_exceptiontable;
+        let data = ffi::PyBytes_AS_STRING(bytes).cast::<u8>();
+        let bytes = core::slice::from_raw_parts(data, ffi::PyBytes_GET_SIZE(bytes) as usize);
+        ExceptionTable::parse(bytes).map_err(|_| ())
+    }
+}
+
+/// `PyTracebackObject`.
+#[repr(C)]
+struct Traceback {
+    ob_base: PyObject,
+    tb_next: *mut Traceback,
+    tb_frame: *mut ffi::PyFrameObject,
+    tb_lasti: core::ffi::c_int,
+    tb_lineno: core::ffi::c_int,
+}
+
+/// Whether the exception that is set is one that this frame raises *again*: CPython adds no second traceback entry then.
+///
+/// Two signs: the instruction is one that re-raises; or the newest entry is this frame at this very instruction, which a
+/// RERAISE with `lasti` puts back into `instr_ptr`.
+///
+/// # Safety
+/// `fr` is the running frame and an exception is set; the GIL is held.
+pub unsafe fn is_reraise(ts: *mut ThreadState, fr: *mut Frame) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let op = (*(*fr).instr_ptr).opcode();
+        if op == Opcode::Reraise as u8 || op == Opcode::EndAsyncFor as u8 || op == Opcode::CleanupThrow as u8 {
+            return true;
+        }
+        if (*fr).frame_obj.is_null() {
+            return false;
+        }
+        let tb: *mut Traceback = (*(*ts).current_exception.cast::<cendre_cpython::pyerrors::BaseExceptionObject>()).traceback.cast();
+        !tb.is_null() && (*tb).tb_frame == (*fr).frame_obj && (*tb).tb_lasti as isize == Frame::instr_index(fr) * 2
+    }
+}
+
+/// Adds this frame to the traceback of the exception that is set, as the interpreter does when one leaves an instruction.
+///
+/// # Safety
+/// `fr` is the running frame and an exception is set; the GIL is held.
+pub unsafe fn add_traceback(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract; PyThreadState_GetFrame makes the frame object.
+    unsafe {
+        if is_reraise(ts, fr) {
+            return;
+        }
+        own_code(fr);
+        let object = ffi::PyThreadState_GetFrame(ts.cast());
+        if !object.is_null() {
+            api::PyTraceBack_Here(object);
+            refcount::decref(object.cast());
+        }
+    }
+}
+
+/// Where the interpreter can be sent to raise the exception that is set *again*, without a new traceback entry: a
+/// RERAISE without handler. The eval stack is made as it expects it; the exception is no longer set then.
+///
+/// # Safety
+/// `fr` is the running frame of the interpreter and an exception is set that `is_reraise`; the GIL is held.
+pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
+    // SAFETY: the frame has room for what the RERAISE takes, since its code does that as well.
+    unsafe {
+        let code = (*fr).code();
+        let here = Frame::instr_index(fr);
+        let (unit, arg) = reraise_without_handler(code, here as u32)?;
+        drop_stack(fr);
+        let exception = ffi::PyErr_GetRaisedException();
+        let mut push = |r: StackRef| {
+            *(*fr).stackpointer = r;
+            (*fr).stackpointer = (*fr).stackpointer.add(1);
+        };
+        for n in 0..arg {
+            push(if n == 0 { StackRef::tag_int(here) } else { StackRef::NULL });
+        }
+        push(StackRef::from_steal(exception));
+        Some(CodeObject::units(code).add(unit as usize))
+    }
+}
+
+/// A RERAISE that nothing handles: the one at `here`, or one that takes the instruction's offset from the stack.
+unsafe fn reraise_without_handler(code: *mut CodeObject, here: u32) -> Option<(u32, u32)> {
+    // SAFETY: a live code object.
+    let (bytes, table) = unsafe { (driver::code_bytes(code), exception_table(code).ok()?) };
+    let instructions = cendre_bytecode::decode(&bytes, &no_executors).ok()?;
+    let uncaught = |i: &&cendre_bytecode::Instr| i.base == Opcode::Reraise && table.lookup(i.offset).is_none();
+    instructions
+        .iter()
+        .filter(uncaught)
+        .find(|i| i.offset == here && i.arg == 0 || i.arg > 0)
+        .map(|i| (i.start, i.arg))
+}
+
+/// `finish_call`: a direct call of compiled code whose callee did not just return.
+///
+/// # Safety
+/// Called by machine code: `fr` is the callee's frame, running; see `finish`.
+pub unsafe extern "C" fn finish_call(
+    ts: *mut ThreadState,
+    fr: *mut Frame,
+    record: *mut CodeRecord,
+    tag: u64,
+    value: u64,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract. Nothing in `finish` panics but for bugs; unwinding out of here aborts the process.
+    unsafe { finish(ts, fr, record, BodyResult::new(tag, value)) }
+}
+
+/// `handle_pending`: an event waits. 0, or -1 with an exception set.
+///
+/// # Safety
+/// Called by machine code at an observable point of `fr`.
+pub unsafe extern "C" fn handle_pending(ts: *mut ThreadState, _fr: *mut Frame) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { api::_Py_HandlePending(ts) }
+}
+
+/// The record of a frame's code, or null.
+///
+/// # Safety
+/// A frame of a living code object; the GIL is held.
+pub unsafe fn record_of(fr: *mut Frame) -> *mut CodeRecord {
+    // SAFETY: the caller's contract.
+    unsafe { record::find((*fr).code()) }
+}
+
+/// What this file lends to machine code.
+pub fn helper_table() -> &'static [(&'static str, usize)] {
+    static TABLE: std::sync::OnceLock<[(&str, usize); 2]> = std::sync::OnceLock::new();
+    TABLE.get_or_init(|| {
+        [("finish_call", finish_call as *const () as usize), ("handle_pending", handle_pending as *const () as usize)]
+    })
+}

@@ -1,0 +1,97 @@
+//! Helpers of machine code for boxes: making `int` and `float` objects, reading large ints, writing numbers into slots.
+//!
+//! Invariant: nothing here runs Python code, except the end of the object that a slot held before.
+
+use crate::body::BodyResult;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::listobject::ListIterObject;
+use cendre_cpython::refcount;
+use cendre_cpython::stackref::StackRef;
+use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::tupleobject::TupleIterObject;
+use core::ptr;
+
+unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
+    // SAFETY: machine code holds the GIL.
+    unsafe { ffi::PyLong_FromLongLong(x) }
+}
+
+unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
+    // SAFETY: machine code holds the GIL.
+    unsafe { ffi::PyFloat_FromDouble(x) }
+}
+
+/// (0, value) if the `int` fits 64 bits, else (1, 0).
+unsafe extern "C" fn unbox_int_slow(o: *mut PyObject) -> BodyResult {
+    let mut overflow = 0;
+    // SAFETY: machine code has checked that it is an int.
+    let x = unsafe { ffi::PyLong_AsLongLongAndOverflow(o, &mut overflow) };
+    BodyResult::new((overflow != 0) as u64, x as u64)
+}
+
+/// Puts an owned reference (or null: out of memory) into a slot.
+unsafe fn put(fr: *mut Frame, slot: u64, o: *mut PyObject) -> i32 {
+    if o.is_null() {
+        return -1;
+    }
+    // SAFETY: `slot` is one of the frame's; first the new value, since closing the old one can run code.
+    unsafe {
+        let place = Frame::locals(fr).add(slot as usize);
+        let old = *place;
+        *place = StackRef::from_steal(o);
+        old.close();
+    }
+    0
+}
+
+unsafe extern "C" fn sync_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: i64) -> i32 {
+    // SAFETY: called by machine code for its own frame.
+    unsafe { put(fr, slot, ffi::PyLong_FromLongLong(x)) }
+}
+
+unsafe extern "C" fn sync_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: f64) -> i32 {
+    // SAFETY: called by machine code for its own frame.
+    unsafe { put(fr, slot, ffi::PyFloat_FromDouble(x)) }
+}
+
+unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: u64) -> i32 {
+    // SAFETY: called by machine code for its own frame.
+    unsafe { put(fr, slot, ffi::PyBool_FromLong((x & 0xff) as i64)) }
+}
+
+/// A list iterator is exhausted, as FOR_ITER_LIST leaves it.
+unsafe extern "C" fn list_iter_done(it: *mut ListIterObject) {
+    // SAFETY: called by machine code for an exact list iterator that has a list.
+    unsafe {
+        (*it).it_index = -1;
+        let seq = core::mem::replace(&mut (*it).it_seq, ptr::null_mut());
+        refcount::xdecref(seq.cast());
+    }
+}
+
+/// A tuple iterator is exhausted, as FOR_ITER_TUPLE leaves it.
+unsafe extern "C" fn tuple_iter_done(it: *mut TupleIterObject) {
+    // SAFETY: called by machine code for an exact tuple iterator that has a tuple.
+    unsafe {
+        let seq = core::mem::replace(&mut (*it).it_seq, ptr::null_mut());
+        refcount::xdecref(seq.cast());
+    }
+}
+
+/// What this file lends to machine code.
+pub fn helper_table() -> &'static [(&'static str, usize)] {
+    static TABLE: std::sync::OnceLock<[(&str, usize); 8]> = std::sync::OnceLock::new();
+    TABLE.get_or_init(|| {
+        [
+            ("box_int", box_int as *const () as usize),
+            ("box_float", box_float as *const () as usize),
+            ("unbox_int_slow", unbox_int_slow as *const () as usize),
+            ("sync_int", sync_int as *const () as usize),
+            ("sync_float", sync_float as *const () as usize),
+            ("sync_bool", sync_bool as *const () as usize),
+            ("list_iter_done", list_iter_done as *const () as usize),
+            ("tuple_iter_done", tuple_iter_done as *const () as usize),
+        ]
+    })
+}

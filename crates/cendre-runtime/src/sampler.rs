@@ -1,0 +1,177 @@
+//! Hotness: a thread that asks, about every millisecond, for a look at the frames that run.
+//!
+//! The thread never touches a Python object: `_PyEval_AddPendingCall` makes whatever thread runs Python code next call
+//! [`take`]. One request is outstanding at most; while nobody answers, the thread sleeps.
+//! Invariants: the thread is joined before fork and before the interpreter ends; our lock is never held while CPython's are
+//! taken; the callback sets no exception.
+
+use crate::driver;
+use crate::entries::{self, Kind, executor};
+use crate::gil::Gil;
+use crate::record::{self, CodeRecord, State};
+use crate::stats::{self, Counter};
+use cendre_cpython::api;
+use cendre_cpython::ffi;
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::tstate::{ThreadState, eval_breaker};
+use core::ffi::{c_int, c_void};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Condvar, Mutex, MutexGuard};
+use std::thread::JoinHandle;
+use std::time::{Duration, Instant};
+
+const PERIOD: Duration = Duration::from_millis(1);
+/// Frames looked at: callers further out gain less from being compiled than the look costs.
+const DEPTH: usize = 8;
+/// Time that one look may spend compiling; what is left over is hot again at the next.
+const BUDGET: Duration = Duration::from_millis(8);
+/// The thread does next to nothing.
+const STACK: usize = 64 << 10;
+
+struct Shared {
+    stop: bool,
+    /// A request is out.
+    waiting: bool,
+}
+
+static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, waiting: false });
+static CHANGED: Condvar = Condvar::new();
+static WAKES: AtomicU64 = AtomicU64::new(0);
+static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
+
+fn shared() -> MutexGuard<'static, Shared> {
+    // The lock protects two flags: a panic elsewhere cannot have left them half done.
+    SHARED.lock().unwrap_or_else(std::sync::PoisonError::into_inner)
+}
+
+/// How often the thread woke.
+pub fn wakes() -> u64 {
+    WAKES.load(Ordering::Relaxed)
+}
+
+fn run(interpreter: usize) {
+    let mut guard = shared();
+    while !guard.stop {
+        WAKES.fetch_add(1, Ordering::Relaxed);
+        if guard.waiting {
+            guard = CHANGED.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+            continue;
+        }
+        let (again, _) = CHANGED.wait_timeout(guard, PERIOD).unwrap_or_else(std::sync::PoisonError::into_inner);
+        guard = again;
+        if guard.stop {
+            break;
+        }
+        guard.waiting = true;
+        drop(guard);
+        // SAFETY: needs neither the GIL nor a thread state; the interpreter lives, since `stop` joins us before it ends.
+        let answer = unsafe { api::_PyEval_AddPendingCall(interpreter as *mut _, take, core::ptr::null_mut(), 0) };
+        guard = shared();
+        if answer != 0 {
+            // The queue is full: try again later.
+            guard.waiting = false;
+        }
+    }
+}
+
+/// Starts the thread, if it does not run.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn start() {
+    // SAFETY: the caller's contract. Signals are for Python's threads: the new one inherits a full mask.
+    unsafe {
+        let slot = THREAD.get();
+        if slot.is_some() {
+            return;
+        }
+        *shared() = Shared { stop: false, waiting: false };
+        let interpreter = ffi::PyInterpreterState_Get() as usize;
+        let (mut all, mut old) = (core::mem::zeroed(), core::mem::zeroed());
+        libc::sigfillset(&mut all);
+        libc::pthread_sigmask(libc::SIG_SETMASK, &all, &mut old);
+        let made = std::thread::Builder::new().name("cendre".to_owned()).stack_size(STACK).spawn(move || run(interpreter));
+        libc::pthread_sigmask(libc::SIG_SETMASK, &old, core::ptr::null_mut());
+        // Without a thread nothing gets hot; the program is no worse off than under CPython.
+        *slot = made.ok();
+    }
+}
+
+/// Ends and joins the thread.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn stop() {
+    // SAFETY: the caller's contract. The thread does not take the GIL, but CPython's lock of pending calls, which nobody
+    // holds for long: joining with the GIL held cannot deadlock.
+    unsafe {
+        if let Some(thread) = THREAD.get().take() {
+            shared().stop = true;
+            CHANGED.notify_all();
+            let _ = thread.join();
+        }
+    }
+}
+
+/// The pending call: looks at the running frames.
+unsafe extern "C" fn take(_: *mut c_void) -> c_int {
+    // SAFETY: called by CPython with the GIL held, with no exception set, at an instruction boundary.
+    let _ = std::panic::catch_unwind(|| unsafe { look() });
+    let mut guard = shared();
+    guard.waiting = false;
+    drop(guard);
+    CHANGED.notify_one();
+    0
+}
+
+unsafe fn look() {
+    // SAFETY: as in `take`; frames are read before anything can run that might pop them.
+    unsafe {
+        let Some(config) = driver::config() else { return };
+        stats::count(Counter::Samples);
+        if !config.jit {
+            return;
+        }
+        let ts = ThreadState::current();
+        let breaker = (*ts).eval_breaker & !eval_breaker::EVENTS_MASK;
+        let mut fr = (*ts).current_frame;
+        let mut seen = 0;
+        let mut hot: Vec<*mut Frame> = Vec::new();
+        let mut absent: Vec<*mut CodeRecord> = Vec::new();
+        while !fr.is_null() && seen < DEPTH {
+            // Entry frames and the shim under a specialised __init__ (whose code is in read-only memory) are incomplete.
+            if !Frame::is_incomplete(fr) {
+                seen += 1;
+                let record = record::find_or_make((*fr).code());
+                if !record.is_null() {
+                    (*record).samples = (*record).samples.saturating_add(1);
+                    match (*record).state {
+                        State::Cold if (*record).samples >= config.threshold => hot.push(fr),
+                        State::Compiled if is_out(record, breaker) => absent.push(record),
+                        _ => {}
+                    }
+                }
+            }
+            fr = (*fr).previous;
+        }
+        for record in absent {
+            entries::install(record);
+        }
+        let start = Instant::now();
+        for fr in hot {
+            // The frames are those of the running thread below a pending call: none is popped meanwhile.
+            driver::compile_frame(fr);
+            if start.elapsed() > BUDGET {
+                break;
+            }
+        }
+    }
+}
+
+/// Compiled, but its executors were taken out when tools changed, and they may come back now.
+unsafe fn is_out(record: *mut CodeRecord, breaker: usize) -> bool {
+    // SAFETY: the record's code runs.
+    unsafe {
+        entries::kind() == Kind::Executor && !executor::is_in(record) && (*record).may_run(breaker)
+    }
+}
