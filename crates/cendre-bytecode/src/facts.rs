@@ -69,9 +69,12 @@ pub struct Known {
     pub tuple_iterator: u64,
     pub generator: u64,
     pub coroutine: u64,
+    pub module: u64,
     // builtin functions
     pub len: u64,
     pub isinstance: u64,
+    /// The method descriptor `list.append`.
+    pub list_append: u64,
 }
 
 /// What a Python function object is, for a direct call.

@@ -6,12 +6,13 @@
 //! and what decodes without an error is well formed (every jump lands on an instruction, control never runs off the end).
 //! Read `opcode` first, then `decode`.
 #![forbid(unsafe_code)]
-#![warn(missing_docs)]
 
 pub mod decode;
 pub mod exception_table;
+pub mod facts;
 pub mod line_table;
 pub mod opcode;
+pub mod translate;
 
 pub use decode::{DecodeError, Instr, decode};
 pub use exception_table::{ExceptionTable, Handler};

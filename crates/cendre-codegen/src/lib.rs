@@ -1,1 +1,113 @@
-//! (being written)
+//! Code generation: one function of the IR becomes one position-independent piece of machine code (Cranelift).
+//!
+//! Holds the lowering of each instruction, the exits (leaving, raising) and the table of runtime helpers by name. Knows
+//! CPython's structs only as offsets ([`Offsets`]) and objects only as addresses that the [`Env`] hands out.
+//! Invariant: the contract of bodies in docs/internals/contracts.md. Read docs/internals/codegen.md.
+#![forbid(unsafe_code)]
+
+mod env;
+mod helpers;
+mod lower;
+
+pub use env::{Addresses, Callee, Compiled, Env, Exit, Offsets};
+pub use helpers::{HELPERS, Helper, Prefix};
+
+use cendre_ir::Function;
+use cranelift_codegen::settings::{self, Configurable};
+use cranelift_codegen::{Context, isa};
+use cranelift_frontend::FunctionBuilderContext;
+use std::cell::RefCell;
+use std::fmt;
+use std::sync::OnceLock;
+
+/// Tags of a body's result; the same numbers in `cendre-runtime` (see docs/internals/contracts.md).
+pub mod tag {
+    pub const RETURNED: i64 = 0;
+    pub const RAISED: i64 = 1;
+    pub const LEAVE: i64 = 2;
+    pub const YIELDED: i64 = 3;
+}
+
+/// Why no code was made. Never a reason to fail: the function stays interpreted.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum CodegenError {
+    /// The host is no machine that Cranelift knows.
+    Host(String),
+    /// A helper that the runtime does not export.
+    Helper(String),
+    /// Cranelift refused.
+    Backend(String),
+    /// Larger than what is worth the time (IR instructions).
+    TooLarge(usize),
+}
+
+impl fmt::Display for CodegenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            CodegenError::Host(why) => write!(f, "no code generation for this machine: {why}"),
+            CodegenError::Helper(name) => write!(f, "runtime helper {name} is missing"),
+            CodegenError::Backend(why) => write!(f, "code generation: {why}"),
+            CodegenError::TooLarge(n) => write!(f, "too large ({n} instructions)"),
+        }
+    }
+}
+
+/// IR instructions beyond which a function stays interpreted: compile time grows faster than the gain.
+pub const LARGEST: usize = 60_000;
+
+fn isa() -> Result<&'static isa::OwnedTargetIsa, CodegenError> {
+    static ISA: OnceLock<Result<isa::OwnedTargetIsa, String>> = OnceLock::new();
+    let made = ISA.get_or_init(|| {
+        let mut flags = settings::builder();
+        let mut set = |name: &str, value: &str| flags.set(name, value).map_err(|e| format!("{name}: {e}"));
+        set("opt_level", "speed")?;
+        set("enable_verifier", if cfg!(debug_assertions) { "true" } else { "false" })?;
+        set("unwind_info", "false")?;
+        set("preserve_frame_pointers", "true")?;
+        set("enable_probestack", "false")?;
+        let builder = cranelift_native::builder().map_err(str::to_owned)?;
+        builder.finish(settings::Flags::new(flags)).map_err(|e| e.to_string())
+    });
+    made.as_ref().map_err(|e| CodegenError::Host(e.clone()))
+}
+
+thread_local! {
+    static REUSED: RefCell<(Context, FunctionBuilderContext)> = RefCell::new((Context::new(), FunctionBuilderContext::new()));
+}
+
+/// Compiles a verified function.
+///
+/// # Errors
+/// [`CodegenError`]; nothing is left behind.
+///
+/// # Example
+/// ```ignore
+/// let code = cendre_codegen::compile(&function, &env)?;
+/// assert_eq!(code.entries[0], 0);
+/// ```
+pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError> {
+    if func.insts.len() > LARGEST {
+        return Err(CodegenError::TooLarge(func.insts.len()));
+    }
+    let isa = isa()?;
+    REUSED.with(|cell| {
+        let (context, builder_context) = &mut *cell.borrow_mut();
+        context.clear();
+        let exits = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
+        if std::env::var_os("CENDRE_DUMP_CLIF").is_some() {
+            eprintln!("{}", context.func.display());
+        }
+        let code = context
+            .compile(isa.as_ref(), &mut Default::default())
+            .map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
+        if let Some(reloc) = code.buffer.relocs().first() {
+            return Err(CodegenError::Backend(format!("unexpected relocation {reloc:?}")));
+        }
+        Ok(Compiled {
+            bytes: code.code_buffer().to_vec(),
+            entries: func.entries.iter().map(|e| e.unit).collect(),
+            exits,
+            ir_instructions: func.insts.len() as u32,
+        })
+    })
+}

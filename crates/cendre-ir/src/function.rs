@@ -167,6 +167,16 @@ pub struct Function {
     pub values: Vec<ValueData>,
     pub states: Vec<FrameState>,
     pub entries: Vec<Entry>,
+    /// The `await f(...)` sites, by site number.
+    pub await_sites: Vec<AwaitSite>,
+}
+
+/// Where the parts of an `await f(...)` stand, in code units.
+#[derive(Clone, Copy, PartialEq, Eq, Debug, Default)]
+pub struct AwaitSite {
+    pub call: u32,
+    pub get_awaitable: u32,
+    pub send: u32,
 }
 
 impl Function {

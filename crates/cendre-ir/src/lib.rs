@@ -16,7 +16,7 @@ pub mod types;
 pub mod verify;
 
 pub use function::{
-    Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
+    AwaitSite, Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
 };
 pub use inst::{Arg, Cond, ImmKind, Op, Res, effect};
 pub use types::{Kinds, ObjId, Type};

@@ -1,0 +1,374 @@
+//! Attributes, globals, cells, subscripts: CPython's own inline caches as guards and fixed-offset loads.
+//!
+//! Invariant: guards only read; the first write or new reference comes behind the last guard of the bytecode.
+
+use super::state::{Kind, Val};
+use super::{Refusal, Translator};
+use crate::facts::ObjFact;
+use crate::{Instr, Opcode};
+use cendre_ir::{Cond, Imm, ObjId, Op, Type, Value};
+
+/// Byte offset of the managed dict pointer, before the object.
+const MANAGED_DICT: i64 = -24;
+
+impl Translator<'_> {
+    pub fn load_attr(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let owner = self.peek(1)?;
+        let method = i.arg & 1 != 0;
+        let name = *self.code.names.get((i.arg >> 1) as usize).ok_or_else(|| Refusal::new("name out of range"))?;
+        let op = self.opcode(i);
+        let cache = i.load_attr_cache();
+        if owner.kind == Kind::Object {
+            if let Some(c) = cache {
+                let state = self.before();
+                let version = Imm::Int(i64::from(c.version));
+                use Opcode::*;
+                let value: Option<Val> = match op {
+                    LoadAttrInstanceValue if c.version != 0 => {
+                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                        let v = self.value(Op::AttrInline, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
+                        Some(self.duplicate(Val::object(v, false)))
+                    }
+                    LoadAttrSlot if c.version != 0 => {
+                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                        let v = self.value(Op::AttrSlot, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
+                        Some(self.duplicate(Val::object(v, false)))
+                    }
+                    LoadAttrModule if c.version != 0 && self.known.module != 0 => {
+                        let o = self.value(Op::GuardType, Imm::Obj(ObjId(self.known.module)), &[owner.v], Some(state));
+                        let at = Imm::IntInt(i64::from(c.version), i64::from(c.index));
+                        let v = self.value(Op::AttrModule, at, &[o], Some(state));
+                        Some(self.duplicate(Val::object(v, false)))
+                    }
+                    LoadAttrMethodWithValues | LoadAttrNondescriptorWithValues if c.version != 0 && c.descr != 0 => {
+                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                        self.emit(Op::GuardKeys, Imm::Int(i64::from(c.keys_version)), &[owner.v], 0, Some(state));
+                        Some(self.descriptor(c.descr))
+                    }
+                    LoadAttrMethodNoDict | LoadAttrNondescriptorNoDict if c.version != 0 && c.descr != 0 => {
+                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                        Some(self.descriptor(c.descr))
+                    }
+                    LoadAttrMethodLazyDict if c.version != 0 && c.descr != 0 => {
+                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                        self.emit(Op::GuardNoDict, Imm::Int(MANAGED_DICT), &[owner.v], 0, Some(state));
+                        Some(self.descriptor(c.descr))
+                    }
+                    _ => None,
+                };
+                if let Some(value) = value {
+                    let is_method =
+                        matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
+                    self.pop()?;
+                    if is_method {
+                        self.stack.push(value);
+                        let me = self.make_own(owner);
+                        self.stack.push(Val { home: None, ..me });
+                    } else {
+                        self.stack.push(value);
+                        if method {
+                            let null = self.value(Op::Null, Imm::None, &[], None);
+                            self.stack.push(Val::null(null));
+                        }
+                        self.drop_below(owner, 1 + usize::from(method));
+                    }
+                    return Ok(());
+                }
+            }
+        }
+        if method {
+            return self.stack_op_named(i, "op_load_attr", 1, 2);
+        }
+        let n = self.const_obj(name.0);
+        self.generic_call(Op::CallObj, "get_attr", 1, &[n])
+    }
+
+    /// Drops a value that is popped already while its results are on the stack.
+    fn drop_below(&mut self, v: Val, _results: usize) {
+        self.drop_values(&[v]);
+    }
+
+    /// A method or class attribute that a cache names: owned, and known for as long as the guard before it holds.
+    fn descriptor(&mut self, descr: u64) -> Val {
+        let v = self.const_obj(descr);
+        let v = self.duplicate(Val::object(v, false));
+        Val { likely: Some(descr), ..v }
+    }
+
+    pub fn store_attr(&mut self, i: &Instr) -> Result<(), Refusal> {
+        // Stack: value, owner.
+        let (value, owner) = (self.peek(2)?, self.peek(1)?);
+        let name = *self.code.names.get(i.arg as usize).ok_or_else(|| Refusal::new("name out of range"))?;
+        let op = self.opcode(i);
+        if let (Kind::Object, Some(c)) = (owner.kind, i.store_attr_cache().filter(|c| c.version != 0)) {
+            let offset = i64::from(c.index);
+            let fast = match op {
+                Opcode::StoreAttrInstanceValue => Some(Op::SetInline),
+                Opcode::StoreAttrSlot => Some(Op::SetSlot),
+                _ => None,
+            };
+            if let Some(set) = fast {
+                let state = self.before();
+                self.emit(Op::GuardVersion, Imm::Int(i64::from(c.version)), &[owner.v], 0, Some(state));
+                if set == Op::SetInline {
+                    // All guards before the value gets its new reference.
+                    self.emit(Op::GuardNoDict, Imm::Int(MANAGED_DICT), &[owner.v], 0, Some(state));
+                }
+                let value = self.make_own(value);
+                let top = self.stack.len();
+                self.stack[top - 2] = value;
+                let imm = if set == Op::SetInline { Imm::IntInt(offset, 0) } else { Imm::Int(offset) };
+                // What leaves from here on must own the value once more than the state before says: it is on the stack as owned now.
+                let state = (set == Op::SetInline).then(|| self.state_here());
+                let old = self.value(set, imm, &[owner.v, value.v], state);
+                self.stack.truncate(top - 2);
+                self.drop_values(&[Val::nullable(old, true), owner]);
+                return Ok(());
+            }
+        }
+        self.observe();
+        let (value, owner) = (self.to_object(value), self.to_object(owner));
+        self.stack.truncate(self.stack.len() - 2);
+        let n = self.const_obj(name.0);
+        let own = u64::from(owner.own) | u64::from(value.own) << 2;
+        let state = self.raising();
+        self.emit(Op::CallStatus, Imm::Helper("store_attr"), &[owner.v, n, value.v], own, Some(state));
+        self.observed();
+        Ok(())
+    }
+
+    /// The moment before the current instruction, with the stack as it is now (entries may have been boxed or owned meanwhile).
+    pub fn state_here(&mut self) -> cendre_ir::State {
+        let start = self.now.start;
+        let unit = self.now.offset;
+        let s = self.state_at(unit);
+        self.f.states[s.index()].resume = start;
+        s
+    }
+
+    pub fn load_global(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let null = i.arg & 1 != 0;
+        let op = self.opcode(i);
+        if let Some(c) = i.load_global_cache() {
+            let state = self.before();
+            let fast = match op {
+                Opcode::LoadGlobalModule => {
+                    let at = Imm::IntInt(i64::from(c.module_keys_version), i64::from(c.index));
+                    let v = self.value(Op::GlobalModule, at, &[], Some(state));
+                    Some((v, self.facts.global(false, u32::from(c.module_keys_version), u32::from(c.index))))
+                }
+                Opcode::LoadGlobalBuiltin => {
+                    self.emit(Op::GuardGlobals, Imm::Int(i64::from(c.module_keys_version)), &[], 0, Some(state));
+                    let at = Imm::IntInt(i64::from(c.builtin_keys_version), i64::from(c.index));
+                    let v = self.value(Op::GlobalBuiltin, at, &[], Some(state));
+                    Some((v, self.facts.global(true, u32::from(c.builtin_keys_version), u32::from(c.index))))
+                }
+                _ => None,
+            };
+            if let Some((v, likely)) = fast {
+                let v = self.duplicate(Val::object(v, false));
+                self.stack.push(Val { likely: likely.map(|o| o.0), ..v });
+                if null {
+                    let n = self.value(Op::Null, Imm::None, &[], None);
+                    self.stack.push(Val::null(n));
+                }
+                return Ok(());
+            }
+        }
+        self.stack_op_named(i, "op_load_global", 0, 1 + usize::from(null))
+    }
+
+    pub fn load_deref(&mut self, i: &Instr) -> Result<(), Refusal> {
+        if i.arg >= self.code.nlocalsplus {
+            return Err(Refusal::new("local out of range"));
+        }
+        let state = self.before();
+        let cell = self.value(Op::LoadLocal, Imm::Slot(i.arg), &[], None);
+        // An unset cell raises: in the interpreter's words.
+        let cell = self.value(Op::GuardNotNull, Imm::None, &[cell], Some(state));
+        let v = self.value(Op::CellGet, Imm::None, &[cell], None);
+        let v = self.value(Op::GuardNotNull, Imm::None, &[v], Some(state));
+        let v = self.duplicate(Val::object(v, false));
+        self.stack.push(v);
+        Ok(())
+    }
+
+    pub fn store_deref(&mut self, i: &Instr) -> Result<(), Refusal> {
+        if i.arg >= self.code.nlocalsplus {
+            return Err(Refusal::new("local out of range"));
+        }
+        let v = self.peek(1)?;
+        let v = self.make_own(v);
+        self.pop()?;
+        let cell = self.value(Op::LoadLocal, Imm::Slot(i.arg), &[], None);
+        self.f.set_type(cell, Type::OBJECT);
+        let old = self.value(Op::CellSet, Imm::None, &[cell, v.v], None);
+        self.drop_values(&[Val::nullable(old, true)]);
+        Ok(())
+    }
+
+    /// BINARY_OP's subscript: `left[right]`.
+    pub fn subscript(&mut self, i: &Instr, op: Opcode, left: Val, right: Val) -> Result<(), Refusal> {
+        let class = match op {
+            Opcode::BinaryOpSubscrListInt => Some((self.known.list, Op::ListGet)),
+            Opcode::BinaryOpSubscrTupleInt => Some((self.known.tuple, Op::TupleGet)),
+            Opcode::BinaryOp if !self.facts.is_generic(i.offset) && self.number_kind(right) == Some(Kind::Int) => match left.class {
+                Some(c) if c == self.known.list => Some((c, Op::ListGet)),
+                Some(c) if c == self.known.tuple => Some((c, Op::TupleGet)),
+                _ => None,
+            },
+            _ => None,
+        };
+        if let (Some((class, get)), Kind::Object) = (class, left.kind) {
+            if let Some(o) = self.guarded(left, class) {
+                if let Some(n) = self.to_int(right) {
+                    let state = self.before();
+                    let v = self.value(get, Imm::None, &[o, n], Some(state));
+                    let v = self.duplicate(Val::object(v, false));
+                    self.stack.truncate(self.stack.len() - 2);
+                    self.stack.push(v);
+                    self.drop_values(&[Val { class: Some(self.known.int), ..right }, left]);
+                    return Ok(());
+                }
+            }
+        }
+        self.generic_call(Op::CallObj, "subscr", 2, &[])
+    }
+
+    /// The object, guarded to be exactly of a class (unless known); `None` if it is known to be of another.
+    pub fn guarded(&mut self, v: Val, class: u64) -> Option<Value> {
+        match v.class {
+            Some(c) if c == class => Some(v.v),
+            Some(_) => None,
+            None => {
+                let state = self.before();
+                let o = self.value(Op::GuardType, Imm::Obj(ObjId(class)), &[v.v], Some(state));
+                if let Some(home) = v.home {
+                    if let Some(c) = &mut self.locals[home as usize].cached {
+                        if c.v == v.v {
+                            c.class = Some(class);
+                            c.v = o;
+                        }
+                    }
+                }
+                Some(o)
+            }
+        }
+    }
+
+    pub fn store_subscr(&mut self, i: &Instr) -> Result<(), Refusal> {
+        // Stack: value, container, key.
+        let (value, container, key) = (self.peek(3)?, self.peek(2)?, self.peek(1)?);
+        let op = self.opcode(i);
+        if op == Opcode::StoreSubscrListInt && container.kind == Kind::Object {
+            let list = self.known.list;
+            if let Some(o) = self.guarded(container, list) {
+                if let Some(n) = self.to_int(key) {
+                    // Bounds first (a read), then the new reference, then the store, which cannot leave any more.
+                    let state = self.before();
+                    self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
+                    let value = self.make_own(value);
+                    let top = self.stack.len();
+                    self.stack[top - 3] = value;
+                    let state = self.state_here();
+                    let old = self.value(Op::ListSet, Imm::None, &[o, n, value.v], Some(state));
+                    self.stack.truncate(top - 3);
+                    self.drop_values(&[Val::object(old, true), container, key]);
+                    return Ok(());
+                }
+            }
+        }
+        self.observe();
+        let (value, container, key) = (self.to_object(value), self.to_object(container), self.to_object(key));
+        self.stack.truncate(self.stack.len() - 3);
+        let own = u64::from(container.own) | u64::from(key.own) << 1 | u64::from(value.own) << 2;
+        let state = self.raising();
+        self.emit(Op::CallStatus, Imm::Helper("store_subscr"), &[container.v, key.v, value.v], own, Some(state));
+        self.observed();
+        Ok(())
+    }
+
+    pub fn unpack_sequence(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let v = self.peek(1)?;
+        let op = self.opcode(i);
+        let n = i.arg as usize;
+        let class = match op {
+            Opcode::UnpackSequenceTwoTuple | Opcode::UnpackSequenceTuple => Some(self.known.tuple),
+            Opcode::UnpackSequenceList => Some(self.known.list),
+            _ => v.class.filter(|c| *c == self.known.tuple && !self.facts.is_generic(i.offset)),
+        };
+        if let (Some(class), Kind::Object, true) = (class, v.kind, n <= 16) {
+            if let Some(o) = self.guarded(v, class) {
+                let state = self.before();
+                let size = self.value(Op::Size, Imm::None, &[o], None);
+                let wanted = self.const_int(n as i64);
+                let same = self.value(Op::ICmp, Imm::Cond(Cond::Eq), &[size, wanted], None);
+                self.emit(Op::GuardTrue, Imm::None, &[same], 0, Some(state));
+                self.pop()?;
+                for k in (0..n).rev() {
+                    let item = if class == self.known.tuple {
+                        self.value(Op::TupleItem, Imm::Int(k as i64), &[o], None)
+                    } else {
+                        let at = self.const_int(k as i64);
+                        self.value(Op::ListGet, Imm::None, &[o, at], Some(state))
+                    };
+                    let item = self.duplicate(Val::object(item, false));
+                    self.stack.push(item);
+                }
+                self.drop_values(&[v]);
+                return Ok(());
+            }
+        }
+        self.stack_op_named(i, "op_unpack_sequence", 1, n)
+    }
+
+    /// LIST_APPEND and its kin: a container further down takes the top value(s).
+    pub fn append_like(&mut self, i: &Instr, name: &'static str, values: usize) -> Result<(), Refusal> {
+        let container = self.peek(values + i.arg as usize)?;
+        let quiet = name == "list_append";
+        if !quiet {
+            self.observe();
+        }
+        let first = self.stack.len() - values;
+        let mut args = vec![container.v];
+        let mut own = 0;
+        for k in 0..values {
+            let v = self.stack[first + k];
+            // list_append steals; the others borrow.
+            let o = if quiet { self.make_own(v) } else { self.to_object(v) };
+            self.stack[first + k] = o;
+            own |= u64::from(o.own && !quiet) << (k + 1);
+            args.push(o.v);
+        }
+        self.stack.truncate(first);
+        let state = self.raising();
+        self.emit(Op::CallStatus, Imm::Helper(name), &args, own, Some(state));
+        if !quiet {
+            self.observed();
+        }
+        Ok(())
+    }
+
+    /// DICT_MERGE: the callable for the message lies further down.
+    pub fn dict_merge(&mut self, i: &Instr) -> Result<(), Refusal> {
+        // Stack: callable, unused, unused, dict, unused[oparg - 1], update.
+        let dict = self.peek(1 + i.arg as usize)?;
+        let callable = self.peek(4 + i.arg as usize)?;
+        self.observe();
+        let update = self.to_object(self.peek(1)?);
+        self.pop()?;
+        let state = self.raising();
+        let own = u64::from(update.own) << 1;
+        self.emit(Op::CallStatus, Imm::Helper("dict_merge"), &[dict.v, update.v, callable.v], own, Some(state));
+        self.observed();
+        Ok(())
+    }
+
+    /// The function that an object probably is.
+    pub fn likely_function(&self, v: Val) -> Option<crate::facts::FunctionFact> {
+        match self.facts.object(v.id()?) {
+            ObjFact::Function(f) => Some(f),
+            _ => None,
+        }
+    }
+}

@@ -1,0 +1,133 @@
+//! CALL: direct calls where the callee's code is known, the ordinary way else; `await f(...)` as an awaited call.
+
+use super::flow::AwaitShape;
+use super::state::{Kind, Val};
+use super::{Refusal, Translator, flag};
+use crate::{Instr, Opcode};
+use cendre_ir::{Imm, ObjId, Op, Value};
+
+/// What a call consumes: callable, self or null, arguments; and which of them are owned.
+pub(super) struct Operands {
+    pub args: Vec<Value>,
+    pub own: u64,
+}
+
+impl Translator<'_> {
+    pub fn call(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let n = i.arg as usize;
+        let callable = self.peek(n + 2)?;
+        let me = self.peek(n + 1)?;
+        if n > 50 {
+            return Err(Refusal::new("more than 50 arguments"));
+        }
+        if let Some(shape) = self.flow.awaits.get(&i.start).copied() {
+            return self.awaited_call(i, shape);
+        }
+        let generic = self.facts.is_generic(i.offset);
+        if !generic && self.opcode(i) == Opcode::CallListAppend && self.known.list_append != 0 && n == 1 && me.kind == Kind::Object {
+            return self.list_append(callable, me);
+        }
+        let given = match me.kind {
+            Kind::Null => Some(n as u32),
+            Kind::Object => Some(n as u32 + 1),
+            _ => None,
+        };
+        let function = self.likely_function(callable).or_else(|| {
+            i.call_cache().filter(|c| c.func_version != 0 && !generic).and_then(|c| self.facts.function_version(c.func_version))
+        });
+        let direct = function
+            .filter(|f| f.exact_args.is_some() && f.exact_args == given && f.flags & flag::ANY_GENERATOR == 0)
+            .map(|f| f.code);
+        self.observe();
+        let operands = self.take_operands(n + 2)?;
+        let state = self.raising();
+        let (op, imm) = match direct {
+            Some(code) => (Op::CallPy, Imm::Obj(code)),
+            None => (Op::Call, Imm::Int(0)),
+        };
+        if let Some(v) = self.emit(op, imm, &operands.args, operands.own, Some(state)) {
+            self.stack.push(Val::object(v, true));
+        }
+        self.observed();
+        Ok(())
+    }
+
+    /// Pops a call's operands, as objects.
+    pub(super) fn take_operands(&mut self, n: usize) -> Result<Operands, Refusal> {
+        let first = self.stack.len().checked_sub(n).ok_or_else(super::underflow)?;
+        let mut args = Vec::with_capacity(n);
+        let mut own = 0;
+        for k in 0..n {
+            let o = self.to_object(self.stack[first + k]);
+            self.stack[first + k] = o;
+            own |= u64::from(o.own) << k;
+            args.push(o.v);
+        }
+        self.stack.truncate(first);
+        Ok(Operands { args, own })
+    }
+
+    /// CALL_LIST_APPEND: `list.append(item)` of an exact list runs nothing unknown.
+    fn list_append(&mut self, callable: Val, me: Val) -> Result<(), Refusal> {
+        let state = self.before();
+        let list = self.known.list;
+        self.emit(Op::GuardIs, Imm::Obj(ObjId(self.known.list_append)), &[callable.v], 0, Some(state));
+        let Some(o) = self.guarded(me, list) else { return Err(Refusal::new("append of no list")) };
+        let item = self.peek(1)?;
+        let item = self.make_own(item);
+        self.stack.truncate(self.stack.len() - 3);
+        let state = self.raising();
+        self.emit(Op::CallStatus, Imm::Helper("list_append"), &[o, item.v], 0, Some(state));
+        let none = self.const_obj(self.known.none);
+        self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
+        self.drop_values(&[me, callable]);
+        Ok(())
+    }
+
+    /// `await f(...)`: three ways on, each an edge of its own.
+    fn awaited_call(&mut self, i: &Instr, shape: AwaitShape) -> Result<(), Refusal> {
+        let n = i.arg as usize;
+        self.observe();
+        let operands = self.take_operands(n + 2)?;
+        let state = self.raising();
+        let pair = self.emit_many(Op::AwaitCall, Imm::Int(i64::from(shape.site)), &operands.args, operands.own, Some(state), 0);
+        let [tag, value] = pair[..] else { return Ok(()) };
+        let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
+        let (finished, rest) = self.branch(done);
+
+        // Finished: no coroutine was ever built. Tracing learns of the return at END_SEND, so a check that leaves does so there.
+        self.at = Some(finished);
+        let locals = self.locals.clone();
+        let none = self.const_obj(self.known.none);
+        self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
+        self.stack.push(Val::object(value, true));
+        self.observed_at(shape.end_send);
+        let top = self.stack.len();
+        self.stack.remove(top - 2);
+        self.go(shape.behind)?;
+        self.stack.pop();
+        self.locals = locals;
+
+        // Suspended: the receiver stays on the stack, what it yielded goes on to whoever resumes us.
+        self.at = Some(rest);
+        let suspended = self.value(Op::PtrIs, Imm::Int(1), &[tag], None);
+        let (suspended, declined) = self.branch(suspended);
+        self.at = Some(suspended);
+        let locals = self.locals.clone();
+        let yielded = self.value(Op::Yielded, Imm::None, &[], None);
+        self.stack.push(Val::object(value, true));
+        self.stack.push(Val::object(yielded, true));
+        self.observed_at(shape.yield_value);
+        self.go(shape.yield_value)?;
+        self.stack.truncate(top - 2);
+        self.locals = locals;
+
+        // Declined, and called the ordinary way: go on with what it returned.
+        self.at = Some(declined);
+        self.stack.push(Val::object(value, true));
+        self.observed_at(shape.get_awaitable);
+        self.go(shape.get_awaitable)?;
+        self.at = None;
+        Ok(())
+    }
+}

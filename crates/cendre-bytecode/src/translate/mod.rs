@@ -1,0 +1,546 @@
+//! Bytecode -> IR.
+//!
+//! Terms. A *leader* is a code unit where control flow meets; an *edge* is one way to get to it, with the abstract state at its
+//! source. A local is *stale* while its value is an unboxed number that its slot in the frame does not hold yet. A slot
+//! is *plain* if dropping what it holds can run no code (a number, a str, None or nothing), which is what allows staleness.
+//!
+//! Example: in `for i in range(n): s += i` the loop's head is a leader; `s` and `i` arrive on its back edge as stale
+//! unboxed ints. On the first visit the head did not know; the mismatch is recorded as a *hint* and the translation starts again, now
+//! with `s` as an unboxed block parameter that the way into the loop unboxes, with a guard. Hints only ever get weaker, so this ends.
+//!
+//! Invariant: before an instruction that may run unknown code every stale local is boxed into its slot (`observe`), behind it nothing
+//! remembered of a slot survives but numbers, which are read again if somebody took the frame (`observed`).
+//! Read docs/internals/frontend.md.
+
+mod arith;
+mod attrs;
+mod awaits;
+mod calls;
+mod edges;
+mod flow;
+mod iterate;
+mod state;
+mod values;
+
+use crate::facts::{CodeFacts, Facts, Known};
+use crate::{ExceptionTable, Instr, Opcode, decode};
+use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, State, Value};
+use flow::Flow;
+use state::{Abstract, Kind, Local, Val};
+use std::collections::HashMap;
+use std::fmt;
+
+/// Why a code object stays interpreted. Not an error: counted, and shown by `cendre explain`.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Refusal {
+    pub reason: String,
+}
+
+impl Refusal {
+    pub(crate) fn new(reason: impl Into<String>) -> Refusal {
+        Refusal { reason: reason.into() }
+    }
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.reason)
+    }
+}
+
+/// Code units beyond which a function is not worth its compile time.
+const LONGEST: usize = 12_000;
+/// Translations that start anew before the loops give up on unboxed locals.
+const RESTARTS: u32 = 24;
+
+/// `co_flags`
+pub(crate) mod flag {
+    pub const GENERATOR: u32 = 0x20;
+    pub const COROUTINE: u32 = 0x80;
+    pub const ASYNC_GENERATOR: u32 = 0x200;
+    pub const ANY_GENERATOR: u32 = GENERATOR | COROUTINE | ASYNC_GENERATOR;
+}
+
+/// What a later translation should assume of a local at a leader.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub(crate) enum Hint {
+    /// Unbox on the way in.
+    Force(Kind),
+    /// In memory only.
+    Memory,
+}
+
+#[derive(Default)]
+pub(crate) struct Hints {
+    pub locals: HashMap<(u32, u32), Hint>,
+    /// Unboxed locals that arrive stale on some edge.
+    pub stale: HashMap<(u32, u32), ()>,
+    /// Slots that are not plain at a leader.
+    pub rough: HashMap<(u32, u32), ()>,
+    /// Entries of the eval stack that must be boxed objects without a known class.
+    pub stack: HashMap<(u32, u32), ()>,
+    pub changed: bool,
+}
+
+/// One translation.
+pub(crate) struct Translator<'a> {
+    pub code: &'a CodeFacts,
+    pub facts: &'a dyn Facts,
+    pub known: Known,
+    pub instrs: &'a [Instr],
+    pub table: &'a ExceptionTable,
+    pub flow: &'a Flow,
+    pub hints: &'a mut Hints,
+    pub f: ir::Function,
+    /// The block that is being filled; `None` behind a terminator.
+    pub at: Option<ir::Block>,
+    pub stack: Vec<Val>,
+    pub locals: Vec<Local>,
+    /// The instruction that is being translated and the state before it.
+    pub now: Instr,
+    before: Option<State>,
+    before_stack: Vec<Val>,
+    pub edges: HashMap<u32, Vec<edges::Edge>>,
+    pub leaders: HashMap<u32, edges::Leader>,
+    pub handlers: HashMap<(u32, u32, bool), ir::Block>,
+    consts: HashMap<(u8, u64), (ir::Block, Value)>,
+}
+
+/// Translates a code object.
+///
+/// # Errors
+/// [`Refusal`] with the reason why it must stay interpreted.
+///
+/// # Example
+/// ```ignore
+/// let function = translate(&code_facts, &live_facts)?;
+/// cendre_ir::verify(&function)?;
+/// ```
+pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Refusal> {
+    if code.code.len() / 2 > LONGEST {
+        return Err(Refusal::new("too long"));
+    }
+    let instrs = decode(&code.code, &crate::decode::no_executors).map_err(|e| Refusal::new(e.to_string()))?;
+    let table = ExceptionTable::parse(&code.exception_table).map_err(|_| Refusal::new("broken exception table"))?;
+    table.check(&instrs).map_err(|_| Refusal::new("broken exception table"))?;
+    let flow = Flow::new(code, &instrs, &table)?;
+    let mut hints = Hints::default();
+    for round in 0.. {
+        hints.changed = false;
+        if round == RESTARTS {
+            for (leader, local) in flow.all_leaders().flat_map(|l| (0..code.nlocalsplus).map(move |n| (l, n))) {
+                hints.locals.insert((leader, local), Hint::Memory);
+                hints.rough.insert((leader, local), ());
+            }
+        } else if round > RESTARTS {
+            return Err(Refusal::new("loops without a fixed point"));
+        }
+        let t = Translator {
+            code,
+            facts,
+            known: facts.known(),
+            instrs: &instrs,
+            table: &table,
+            flow: &flow,
+            f: ir::Function::new(&code.qualname, code.nlocalsplus, code.stack_size),
+            hints: &mut hints,
+            at: None,
+            stack: Vec::new(),
+            locals: Vec::new(),
+            now: instrs[0],
+            before: None,
+            before_stack: Vec::new(),
+            edges: HashMap::new(),
+            leaders: HashMap::new(),
+            handlers: HashMap::new(),
+            consts: HashMap::new(),
+        };
+        let f = t.run()?;
+        if !hints.changed {
+            return Ok(f);
+        }
+    }
+    Err(Refusal::new("loops without a fixed point"))
+}
+
+impl Translator<'_> {
+    fn run(mut self) -> Result<ir::Function, Refusal> {
+        self.start_edge()?;
+        for leader in self.flow.order.clone() {
+            self.leader(leader)?;
+        }
+        if self.f.entries.is_empty() {
+            return Err(Refusal::new("no way in"));
+        }
+        let mut sites: Vec<_> = self.flow.awaits.values().collect();
+        sites.sort_by_key(|a| a.site);
+        self.f.await_sites =
+            sites.iter().map(|a| ir::AwaitSite { call: a.call, get_awaitable: a.get_awaitable, send: a.send }).collect();
+        Ok(self.f)
+    }
+
+    /// Translates the run of instructions from a leader to the next one.
+    fn leader(&mut self, unit: u32) -> Result<(), Refusal> {
+        if !self.enter_leader(unit)? {
+            return Ok(()); // dead code
+        }
+        let mut n = self.flow.index_of(unit);
+        loop {
+            let i = self.instrs[n];
+            self.now = i;
+            self.before = None;
+            self.before_stack.clear();
+            self.before_stack.extend_from_slice(&self.stack);
+            self.instr(&i)?;
+            if self.at.is_none() {
+                return Ok(());
+            }
+            n += 1;
+            let Some(next) = self.instrs.get(n) else { return Err(Refusal::new("runs off the end")) };
+            if self.flow.is_leader(next.start) {
+                self.go(next.start)?;
+                return Ok(());
+            }
+        }
+    }
+
+    // ---- building ------------------------------------------------------------------------------------------------
+
+    /// Appends an instruction; answers its first result, if any.
+    pub fn emit(&mut self, op: Op, imm: Imm, args: &[Value], own: u64, state: Option<State>) -> Option<Value> {
+        self.emit_many(op, imm, args, own, state, 0).first().copied()
+    }
+
+    pub fn emit_many(&mut self, op: Op, imm: Imm, args: &[Value], own: u64, state: Option<State>, many: usize) -> Vec<Value> {
+        let Some(block) = self.at else { return Vec::new() };
+        let data = InstData { op, imm, args: args.to_vec(), own, results: Vec::new(), state, targets: Vec::new() };
+        let inst = self.f.push(block, data, many);
+        self.f.insts[inst.index()].results.clone()
+    }
+
+    /// An instruction with one result.
+    pub fn value(&mut self, op: Op, imm: Imm, args: &[Value], state: Option<State>) -> Value {
+        // `at` is only None behind a terminator, where nobody asks for values.
+        self.emit(op, imm, args, 0, state).unwrap_or(Value(0))
+    }
+
+    pub fn jump_to(&mut self, from: ir::Block, to: ir::Block, args: Vec<Value>) {
+        let data = InstData {
+            op: Op::Jump,
+            imm: Imm::None,
+            args: vec![],
+            own: 0,
+            results: vec![],
+            state: None,
+            targets: vec![ir::Target { block: to, args }],
+        };
+        self.f.push(from, data, 0);
+    }
+
+    /// Ends the block in a branch; answers the two blocks (true, false), both open.
+    pub fn branch(&mut self, cond: Value) -> (ir::Block, ir::Block) {
+        let (yes, no) = (self.f.block(), self.f.block());
+        if let Some(at) = self.at.take() {
+            let target = |block| ir::Target { block, args: vec![] };
+            let data = InstData {
+                op: Op::Branch,
+                imm: Imm::None,
+                args: vec![cond],
+                own: 0,
+                results: vec![],
+                state: None,
+                targets: vec![target(yes), target(no)],
+            };
+            self.f.push(at, data, 0);
+        }
+        (yes, no)
+    }
+
+    /// A constant, once per block.
+    pub fn constant(&mut self, op: Op, imm: Imm) -> Value {
+        let key = match (&op, &imm) {
+            (_, Imm::Int(n)) => (op as u8, *n as u64),
+            (_, Imm::Float(n)) => (op as u8, *n),
+            (_, Imm::Obj(o)) => (op as u8, o.0),
+            (_, Imm::Bool(b)) => (op as u8, u64::from(*b)),
+            _ => (op as u8, 0),
+        };
+        if let (Some((block, v)), Some(at)) = (self.consts.get(&key), self.at) {
+            if *block == at {
+                return *v;
+            }
+        }
+        let v = self.value(op, imm, &[], None);
+        if let Some(at) = self.at {
+            self.consts.insert(key, (at, v));
+        }
+        v
+    }
+    pub fn const_int(&mut self, n: i64) -> Value {
+        self.constant(Op::ConstInt, Imm::Int(n))
+    }
+    pub fn const_obj(&mut self, id: u64) -> Value {
+        self.constant(Op::ConstObj, Imm::Obj(ObjId(id)))
+    }
+
+    // ---- frame states --------------------------------------------------------------------------------------------
+
+    fn stack_entries(stack: &[Val]) -> Vec<ir::StackEntry> {
+        stack.iter().map(|v| ir::StackEntry { value: v.v, own: v.own }).collect()
+    }
+
+    fn stale(&self) -> Vec<(u32, Value)> {
+        self.locals
+            .iter()
+            .enumerate()
+            .filter(|(_, l)| l.stale)
+            .filter_map(|(n, l)| l.number.map(|(_, v)| (n as u32, v)))
+            .collect()
+    }
+
+    fn handler(&mut self, unit: u32) -> Option<ir::Handler> {
+        let h = *self.table.lookup(unit)?;
+        let block = self.handler_block(h.target, h.depth, h.lasti);
+        Some(ir::Handler { block, depth: h.depth, lasti: h.lasti })
+    }
+
+    /// The moment before the current instruction: where its guards leave to.
+    pub fn before(&mut self) -> State {
+        if let Some(s) = self.before {
+            return s;
+        }
+        let state = FrameState {
+            unit: self.now.offset,
+            resume: self.now.start,
+            stack: Self::stack_entries(&self.before_stack),
+            stale: self.stale(),
+            handler: None,
+        };
+        let s = self.f.state(state);
+        self.before = Some(s);
+        s
+    }
+
+    /// The state of a raising instruction: its inputs are popped.
+    pub fn raising(&mut self) -> State {
+        let handler = self.handler(self.now.offset);
+        let state = FrameState {
+            unit: self.now.offset,
+            resume: self.now.start,
+            stack: Self::stack_entries(&self.stack),
+            stale: self.stale(),
+            handler,
+        };
+        self.f.state(state)
+    }
+
+    /// The moment at a unit, with the present stack.
+    pub fn state_at(&mut self, unit: u32) -> State {
+        let state = FrameState {
+            unit,
+            resume: unit,
+            stack: Self::stack_entries(&self.stack),
+            stale: self.stale(),
+            handler: None,
+        };
+        self.f.state(state)
+    }
+
+    /// A state for drops: `instr_ptr` stays at the current instruction.
+    pub fn dropping(&mut self, plain: bool) -> State {
+        let stale = if plain { Vec::new() } else { self.stale() };
+        let state =
+            FrameState { unit: self.now.offset, resume: self.now.start, stack: Self::stack_entries(&self.stack), stale, handler: None };
+        self.f.state(state)
+    }
+
+    // ---- observable points ---------------------------------------------------------------------------------------
+
+    /// Makes every local current: to be called before an instruction that may run unknown code.
+    pub fn observe(&mut self) {
+        for n in 0..self.locals.len() {
+            self.sync(n as u32);
+        }
+    }
+
+    /// Makes one local current.
+    pub fn sync(&mut self, local: u32) {
+        let l = self.locals[local as usize];
+        if let (true, Some((kind, v))) = (l.stale, l.number) {
+            let state = self.raising();
+            let op = match kind {
+                Kind::Float => Op::SyncFloat,
+                Kind::Bool => Op::SyncBool,
+                _ => Op::SyncInt,
+            };
+            self.emit(op, Imm::Slot(local), &[v], 0, Some(state));
+            let l = &mut self.locals[local as usize];
+            l.stale = false;
+            l.cached = None;
+            self.before = None;
+        }
+    }
+
+    /// Behind an observable instruction whose results are pushed: checks instrumentation, reads numbers again if the frame was taken.
+    pub fn observed(&mut self) {
+        self.observed_at(self.now.next);
+    }
+
+    pub fn observed_at(&mut self, unit: u32) {
+        let state = self.state_at(unit);
+        self.emit(Op::Checkpoint, Imm::None, &[], 0, Some(state));
+        for n in 0..self.locals.len() {
+            self.locals[n].cached = None;
+            let Some((kind, v)) = self.locals[n].number else { continue };
+            if !self.flow.is_live(unit, n as u32) {
+                self.locals[n].number = None;
+                continue;
+            }
+            let op = match kind {
+                Kind::Float => Op::ReloadFloat,
+                Kind::Bool => Op::ReloadBool,
+                _ => Op::ReloadInt,
+            };
+            let fresh = self.value(op, Imm::Slot(n as u32), &[v], Some(state));
+            self.locals[n].number = Some((kind, fresh));
+        }
+    }
+
+    // ---- the dispatch --------------------------------------------------------------------------------------------
+
+    /// The specialised opcode, or the base where that site's guards failed too often.
+    fn opcode(&self, i: &Instr) -> Opcode {
+        if self.facts.is_generic(i.offset) { i.base } else { i.op }
+    }
+
+    fn instr(&mut self, i: &Instr) -> Result<(), Refusal> {
+        use Opcode::*;
+        match i.base {
+            Nop | NotTaken | Resume => {}
+            PopTop | EndFor => {
+                let v = self.pop()?;
+                self.drop_values(&[v]);
+            }
+            PopIter => {
+                let v = self.pop()?;
+                self.drop_values(&[v]);
+            }
+            PushNull => {
+                let v = self.value(Op::Null, Imm::None, &[], None);
+                self.stack.push(Val::null(v));
+            }
+            Copy => {
+                let n = self.stack.len().checked_sub(i.arg as usize).ok_or_else(underflow)?;
+                let v = self.stack[n];
+                let copy = self.duplicate(v);
+                self.stack.push(copy);
+            }
+            Swap => {
+                let top = self.stack.len();
+                let n = top.checked_sub(i.arg as usize).ok_or_else(underflow)?;
+                if top == 0 {
+                    return Err(underflow());
+                }
+                self.stack.swap(n, top - 1);
+            }
+            LoadConst => self.load_const(i.arg)?,
+            LoadSmallInt => {
+                let v = self.const_int(i64::from(i.arg));
+                self.stack.push(Val::number(Kind::Int, v));
+            }
+            LoadFast => self.load_fast(i.arg, false)?,
+            LoadFastBorrow => self.load_fast(i.arg, true)?,
+            LoadFastCheck => self.load_fast_check(i.arg)?,
+            LoadFastLoadFast => {
+                self.load_fast(i.arg >> 4, false)?;
+                self.load_fast(i.arg & 15, false)?;
+            }
+            LoadFastBorrowLoadFastBorrow => {
+                self.load_fast(i.arg >> 4, true)?;
+                self.load_fast(i.arg & 15, true)?;
+            }
+            StoreFast => self.store_fast(i.arg)?,
+            StoreFastLoadFast => {
+                self.store_fast(i.arg >> 4)?;
+                self.load_fast(i.arg & 15, false)?;
+            }
+            StoreFastStoreFast => {
+                self.store_fast(i.arg >> 4)?;
+                self.store_fast(i.arg & 15)?;
+            }
+            LoadFastAndClear => self.load_fast_and_clear(i.arg)?,
+            DeleteFast => self.delete_fast(i.arg)?,
+            ReturnValue => self.return_value()?,
+            ReturnGenerator => return Err(Refusal::new("generator entered at its start")),
+            JumpForward => self.go(i.jump_target.ok_or_else(underflow)?)?,
+            JumpBackward => {
+                let target = i.jump_target.ok_or_else(underflow)?;
+                let handler = self.handler(i.offset);
+                let state = FrameState {
+                    unit: i.offset,
+                    resume: target,
+                    stack: Self::stack_entries(&self.stack),
+                    stale: self.stale(),
+                    handler,
+                };
+                let state = self.f.state(state);
+                self.emit(Op::Poll, Imm::None, &[], 0, Some(state));
+                self.go(target)?;
+            }
+            JumpBackwardNoInterrupt => self.go(i.jump_target.ok_or_else(underflow)?)?,
+            PopJumpIfTrue | PopJumpIfFalse | PopJumpIfNone | PopJumpIfNotNone => self.pop_jump(i)?,
+            ToBool => self.to_bool(i)?,
+            UnaryNot => self.unary_not()?,
+            UnaryNegative | UnaryInvert => self.unary(i)?,
+            BinaryOp => self.binary_op(i)?,
+            CompareOp => self.compare_op(i)?,
+            IsOp => self.is_op(i)?,
+            ContainsOp => self.contains_op(i)?,
+            LoadAttr => self.load_attr(i)?,
+            StoreAttr => self.store_attr(i)?,
+            LoadGlobal => self.load_global(i)?,
+            StoreSubscr => self.store_subscr(i)?,
+            LoadDeref => self.load_deref(i)?,
+            StoreDeref => self.store_deref(i)?,
+            ForIter => self.for_iter(i)?,
+            UnpackSequence => self.unpack_sequence(i)?,
+            Call => self.call(i)?,
+            Send => self.send(i)?,
+            EndSend => self.end_send()?,
+            YieldValue => self.yield_value(i)?,
+            ListAppend => self.append_like(i, "list_append", 1)?,
+            SetAdd => self.append_like(i, "set_add", 1)?,
+            ListExtend => self.append_like(i, "list_extend", 1)?,
+            SetUpdate => self.append_like(i, "set_update", 1)?,
+            DictUpdate => self.append_like(i, "dict_update", 1)?,
+            MapAdd => self.append_like(i, "map_add", 2)?,
+            DictMerge => self.dict_merge(i)?,
+            Reraise if i.arg != 0 => {
+                // It restores `instr_ptr` from the stack; a handler must be looked up by where the RERAISE itself stands.
+                let state = self.before();
+                self.emit(Op::Leave, Imm::None, &[], 0, Some(state));
+                self.at = None;
+            }
+            RaiseVarargs | Reraise => {
+                self.stack_op(i)?;
+                let state = self.raising();
+                self.emit(Op::Raise, Imm::None, &[], 0, Some(state));
+                self.at = None;
+            }
+            _ => self.stack_op(i)?,
+        }
+        Ok(())
+    }
+}
+
+/// The evaluation stack does not have what the bytecode takes from it: a hostile code object.
+pub(crate) fn underflow() -> Refusal {
+    Refusal::new("stack underflow")
+}
+
+impl Abstract {
+    /// The translator's state, to be kept with an edge.
+    pub(crate) fn of(t: &Translator<'_>) -> Abstract {
+        Abstract { stack: t.stack.clone(), locals: t.locals.clone() }
+    }
+}

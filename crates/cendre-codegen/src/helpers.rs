@@ -1,0 +1,78 @@
+//! The runtime helpers that machine code calls, by name: which hidden arguments each gets before the visible ones.
+//!
+//! Invariant: a name here is exported by the runtime with exactly this prefix; results follow the IR instruction that calls it
+//! (`call.obj`: pointer, `call.status`/`call.bool`/`call.int`: i32 or i64 with -1 for an error, `call.pair`: two registers).
+//! Stack ops (`op_*`) are not listed: all of them are `(ts, fr, oparg: i32) -> i32`.
+
+/// Hidden arguments.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Prefix {
+    None,
+    /// the thread state
+    Thread,
+    /// thread state and frame
+    Frame,
+}
+
+/// One helper.
+#[derive(Clone, Copy, Debug)]
+pub struct Helper {
+    pub name: &'static str,
+    pub prefix: Prefix,
+}
+
+const fn h(name: &'static str, prefix: Prefix) -> Helper {
+    Helper { name, prefix }
+}
+
+/// The table.
+pub static HELPERS: &[Helper] = &[
+    // containers
+    h("list_append", Prefix::None),
+    h("set_add", Prefix::None),
+    h("map_add", Prefix::None),
+    h("list_extend", Prefix::Thread),
+    h("set_update", Prefix::Thread),
+    h("dict_update", Prefix::Thread),
+    h("dict_merge", Prefix::Thread),
+    // generic operations
+    h("for_iter", Prefix::Frame),
+    h("binary_op", Prefix::Thread),
+    h("compare_op", Prefix::Thread),
+    h("is_true", Prefix::None),
+    h("contains", Prefix::None),
+    h("get_attr", Prefix::None),
+    h("store_attr", Prefix::None),
+    h("subscr", Prefix::None),
+    h("store_subscr", Prefix::None),
+    h("call_vector", Prefix::Thread),
+    h("finish_call", Prefix::Thread),
+    h("unbound_local_error", Prefix::Frame),
+    h("unwind", Prefix::Frame),
+    h("dealloc", Prefix::None),
+    h("handle_pending", Prefix::Frame),
+    // numbers and slots
+    h("box_int", Prefix::None),
+    h("box_float", Prefix::None),
+    h("unbox_int_slow", Prefix::None),
+    h("sync_int", Prefix::Frame),
+    h("sync_float", Prefix::Frame),
+    h("sync_bool", Prefix::Frame),
+    h("slot_is_plain", Prefix::Frame),
+    h("list_iter_done", Prefix::None),
+    h("tuple_iter_done", Prefix::None),
+    h("str_concat", Prefix::None),
+    h("str_eq", Prefix::None),
+    h("float_pow", Prefix::None),
+    // generators and awaits
+    h("await_call", Prefix::Frame),
+    h("send", Prefix::Frame),
+    h("gen_next", Prefix::Frame),
+    h("drop_receiver", Prefix::Frame),
+    h("make_generator", Prefix::Frame),
+];
+
+/// The row of a name.
+pub(crate) fn find(name: &str) -> Option<&'static Helper> {
+    HELPERS.iter().find(|h| h.name == name)
+}

@@ -1,0 +1,266 @@
+//! Calls of helpers, stack ops, Python calls, awaits; and the checks behind them.
+//!
+//! Invariant: `instr_ptr` is stored before each call. Argument arrays lie in the frame's scratch words above `stackpointer`
+//! (= stack base): word 0 is free for the callee (`args[-1]`), arguments follow; the callable stays in a register, so that the words
+//! never outgrow the eval stack of the bytecode's own call.
+
+use super::{Lower, Ret, bad};
+use crate::CodegenError;
+use cendre_ir::{Imm, InstData, Kinds, Op};
+use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
+
+/// `PY_VECTORCALL_ARGUMENTS_OFFSET`
+const OFFSET_FLAG: i64 = i64::MIN;
+
+impl Lower<'_> {
+    pub(super) fn calls(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        match i.op {
+            Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet => self.call_named(i),
+            Op::StackOp | Op::QuietOp => self.stack_op(i),
+            Op::Call => {
+                let unit = self.state(i)?.unit;
+                self.set_instr_ptr(unit);
+                let r = self.call_generic(i)?;
+                self.finish_object(i, r)
+            }
+            Op::CallPy => self.call_direct(i),
+            Op::AwaitCall => self.await_call(i),
+            Op::Send => {
+                let Imm::Int(site) = i.imm else { return bad(i) };
+                let state = self.state(i)?.clone();
+                self.set_instr_ptr(state.unit);
+                let site = self.iconst(site);
+                let (receiver, value) = (self.arg(i, 0), self.arg(i, 1));
+                let r = self.call_helper("send", &[receiver, value, site], Ret::Pair)?;
+                self.drop_owned_args(i, None)?;
+                self.finish_pair(i, r[0], r[1])
+            }
+            Op::GenNext => {
+                let unit = self.state(i)?.unit;
+                self.set_instr_ptr(unit);
+                let generator = self.arg(i, 0);
+                let r = self.call_helper("gen_next", &[generator], Ret::Pair)?;
+                self.drop_owned_args(i, None)?;
+                self.finish_pair(i, r[0], r[1])
+            }
+            Op::Yielded => {
+                let (fr, offset) = (self.fr, self.stack_slot(0));
+                let v = self.load(fr, offset);
+                self.set(i, 0, v);
+                Ok(())
+            }
+            Op::Checkpoint => {
+                let exit = self.leave_exit(i)?;
+                let changed = self.version_changed();
+                self.branch_if(changed, exit);
+                Ok(())
+            }
+            Op::Poll => self.poll(i),
+            _ => bad(i),
+        }
+    }
+
+    fn eval_breaker(&mut self) -> ir::Value {
+        let (ts, offset) = (self.ts, self.env.offsets().ts_eval_breaker);
+        self.load(ts, offset)
+    }
+
+    /// Did instrumentation change since the body was entered?
+    fn version_changed(&mut self) -> ir::Value {
+        let word = self.eval_breaker();
+        let version = self.version;
+        let differ = self.b.ins().bxor(word, version);
+        // Only events differ (the low byte): less than 256.
+        self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, differ, 0xff)
+    }
+
+    fn call_named(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::Helper(name) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        let args: Vec<ir::Value> = i.args.iter().map(|v| self.helper_arg(*v)).collect();
+        match i.op {
+            Op::CallObj | Op::CallQuiet => {
+                let r = self.call_helper(name, &args, Ret::Word)?[0];
+                self.drop_owned_args(i, None)?;
+                self.finish_object(i, r)
+            }
+            Op::CallStatus | Op::CallBool => {
+                let r = self.call_helper(name, &args, Ret::I32)?[0];
+                self.drop_owned_args(i, None)?;
+                let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
+                let exit = self.raise_exit(i)?;
+                self.branch_if(failed, exit);
+                if i.op == Op::CallBool {
+                    let r = self.b.ins().ireduce(types::I8, r);
+                    self.set(i, 0, r);
+                }
+                Ok(())
+            }
+            Op::CallInt => {
+                let r = self.call_helper(name, &args, Ret::Word)?[0];
+                self.drop_owned_args(i, None)?;
+                let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
+                let exit = self.raise_exit(i)?;
+                self.branch_if(failed, exit);
+                self.set(i, 0, r);
+                Ok(())
+            }
+            _ => {
+                let r = self.call_helper(name, &args, Ret::Pair)?;
+                self.drop_owned_args(i, None)?;
+                self.finish_pair(i, r[0], r[1])
+            }
+        }
+    }
+
+    /// Null: raise; else the result.
+    pub(super) fn finish_object(&mut self, i: &InstData, r: ir::Value) -> Result<(), CodegenError> {
+        let exit = self.raise_exit(i)?;
+        self.branch_unless(r, exit);
+        self.set(i, 0, r);
+        Ok(())
+    }
+
+    /// Tag 2: raise; else both results.
+    fn finish_pair(&mut self, i: &InstData, t: ir::Value, v: ir::Value) -> Result<(), CodegenError> {
+        let raised = self.is_const(t, 2);
+        let exit = self.raise_exit(i)?;
+        self.branch_if(raised, exit);
+        self.set(i, 0, t);
+        self.set(i, 1, v);
+        Ok(())
+    }
+
+    /// Inputs to the bottom of the eval stack as words, the op, outputs from there.
+    fn stack_op(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::HelperInt(name, oparg) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        for (n, &v) in i.args.iter().enumerate() {
+            let x = self.v(v);
+            let kinds = self.kinds(v);
+            let word = if kinds == Kinds::PTR {
+                x
+            } else if kinds == Kinds::NULL {
+                self.iconst(1)
+            } else if i.own >> n & 1 != 0 {
+                self.owned_word_nullable(x, kinds != Kinds::OBJECT)
+            } else {
+                self.borrowed_word(x)
+            };
+            let (fr, offset) = (self.fr, self.stack_slot(n as u32));
+            self.store(word, fr, offset);
+        }
+        self.set_stack_pointer(i.args.len() as u32);
+        let oparg = self.b.ins().iconst(types::I32, oparg);
+        let r = self.call_helper(name, &[oparg], Ret::I32)?[0];
+        let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
+        let exit = self.raise_exit(i)?;
+        self.branch_if(failed, exit);
+        for n in 0..i.results.len() {
+            let (fr, offset) = (self.fr, self.stack_slot(n as u32));
+            let word = self.load(fr, offset);
+            let v = if self.kinds(i.results[n]) == Kinds::PTR { word } else { self.take_word(word) };
+            self.set(i, n, v);
+        }
+        self.set_stack_pointer(0);
+        Ok(())
+    }
+
+    /// Arguments to the scratch words; answers (callable, address of the first argument, their number), self included if there is one.
+    pub(super) fn place_args(&mut self, i: &InstData) -> (ir::Value, ir::Value, ir::Value) {
+        let fr = self.fr;
+        let callable = self.arg(i, 0);
+        let kinds = self.kinds(i.args[1]);
+        let me = self.arg(i, 1);
+        for n in 2..i.args.len() {
+            let x = self.arg(i, n);
+            let offset = self.stack_slot(n as u32);
+            self.store(x, fr, offset);
+        }
+        let plain = i.args.len() as i64 - 2;
+        let offset = self.stack_slot(1);
+        if kinds == Kinds::NULL {
+            // args[-1] is the unused word of self.
+            let first = self.b.ins().iadd_imm_s(fr, i64::from(offset) + 8);
+            let n = self.iconst(plain);
+            return (callable, first, n);
+        }
+        self.store(me, fr, offset);
+        if kinds == Kinds::OBJECT {
+            let first = self.b.ins().iadd_imm_s(fr, i64::from(offset));
+            let n = self.iconst(plain + 1);
+            return (callable, first, n);
+        }
+        let none = self.b.ins().icmp_imm_s(IntCC::Equal, me, 0);
+        let none = self.b.ins().uextend(types::I64, none);
+        let skip = self.b.ins().ishl_imm_s(none, 3);
+        let base = self.b.ins().iadd_imm_s(fr, i64::from(offset));
+        let first = self.b.ins().iadd(base, skip);
+        let most = self.iconst(plain + 1);
+        let n = self.b.ins().isub(most, none);
+        (callable, first, n)
+    }
+
+    /// An ordinary vectorcall; consumes what the instruction owns.
+    pub(super) fn call_generic(&mut self, i: &InstData) -> Result<ir::Value, CodegenError> {
+        let (callable, first, n) = self.place_args(i);
+        let flag = self.iconst(OFFSET_FLAG);
+        let nargsf = self.b.ins().bor(n, flag);
+        let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
+        self.drop_owned_args(i, None)?;
+        Ok(r)
+    }
+
+    /// `await.call`: the runtime stores the instruction that each part belongs to itself.
+    fn await_call(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::Int(site) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        let (callable, first, n) = self.place_args(i);
+        let site = self.iconst(site);
+        let r = self.call_helper("await_call", &[site, callable, first, n], Ret::Pair)?;
+        // What a suspended callee yielded is in args[-1]: keep it in word 0 for `yielded` (the drops below may use the words).
+        let before = self.load(first, -8);
+        self.drop_owned_args(i, None)?;
+        let (fr, offset) = (self.fr, self.stack_slot(0));
+        self.store(before, fr, offset);
+        self.finish_pair(i, r[0], r[1])
+    }
+
+    /// Pending events, then as `checkpoint`. Stale locals are boxed first: handlers may look, and write.
+    fn poll(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let state = self.state(i)?.clone();
+        let leave = self.leave_exit(i)?;
+        let raise = self.raise_exit(i)?;
+        let (events, done) = (self.cold_block(), self.new_block());
+        let word = self.eval_breaker();
+        let version = self.version;
+        let quiet = self.b.ins().icmp(IntCC::Equal, word, version);
+        self.b.ins().brif(quiet, done, &[], events, &[]);
+        self.b.switch_to_block(events);
+        self.set_instr_ptr(state.unit);
+        self.sync_stale(&state)?;
+        let r = self.call_helper("handle_pending", &[], Ret::I32)?[0];
+        let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
+        self.branch_if(failed, raise);
+        let changed = self.version_changed();
+        self.branch_if(changed, leave);
+        if !state.stale.is_empty() {
+            // Somebody may have written the locals that we hold unboxed: let the interpreter go on with what is in the frame.
+            let (fr, offset) = (self.fr, self.env.offsets().fr_frame_obj);
+            let taken = self.load(fr, offset);
+            let reread = self.cold_block();
+            self.b.ins().brif(taken, reread, &[], done, &[]);
+            self.b.switch_to_block(reread);
+            let mut fresh = state.clone();
+            fresh.stale.clear();
+            self.leave_now(&fresh, i.op.row().text)?;
+        } else {
+            self.jump(done, &[]);
+        }
+        self.b.switch_to_block(done);
+        Ok(())
+    }
+}

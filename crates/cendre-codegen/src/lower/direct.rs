@@ -1,0 +1,160 @@
+//! `call.py`: one Python function calls another without the interpreter in between.
+//!
+//! What the interpreter does at CALL + RESUME, in line: check that the callable still has the expected code, that its body may
+//! run, that data stack, recursion limit and C stack allow it; push the frame; run the body; pop the frame. Whatever is
+//! unusual goes the ordinary way (`call_vector`), which does all of it in CPython's own words.
+//! References: arguments are lent to the callee's frame (tag 1) while the caller's live; a frame that escapes makes them its own.
+
+use super::{Lower, Ret, bad};
+use crate::{Callee, CodegenError, tag};
+use cendre_ir::{Imm, InstData, Kinds};
+use cranelift_codegen::ir::{BlockArg, InstBuilder, condcodes::IntCC, types};
+
+/// C stack that must be left above CPython's own soft limit for a direct call, in bytes: what ordinary C code below us may need.
+const C_STACK_MARGIN: i64 = 128 * 1024;
+
+impl Lower<'_> {
+    pub(super) fn call_direct(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::Obj(code) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        let has_self = match self.kinds(i.args[1]) {
+            Kinds::NULL => Some(0),
+            Kinds::OBJECT => Some(1),
+            _ => None,
+        };
+        let given = has_self.map(|s| i.args.len() as u32 - 2 + s);
+        let callee = self.env.callee(code).filter(|c| given == Some(c.argcount));
+        let Some(callee) = callee else {
+            let r = self.call_generic(i)?;
+            return self.finish_object(i, r);
+        };
+        self.push_and_run(i, &callee, has_self == Some(1))
+    }
+
+    fn push_and_run(&mut self, i: &InstData, callee: &Callee, has_self: bool) -> Result<(), CodegenError> {
+        let o = *self.env.offsets();
+        let a = *self.env.addresses();
+        let (ts, fr) = (self.ts, self.fr);
+        let slow = self.cold_block();
+        let done = self.new_block();
+        let result = self.b.append_block_param(done, types::I64);
+        let callable = self.arg(i, 0);
+
+        // Is it what we think it is?
+        let class = self.load(callable, o.ob_type);
+        let function = self.is_const(class, a.function_type as i64);
+        self.branch_unless(function, slow);
+        let code = self.load(callable, o.func_code);
+        let cell = self.iconst(callee.cell as i64);
+        let expected = self.load(cell, 0);
+        let same = self.b.ins().icmp(IntCC::Equal, code, expected);
+        self.branch_unless(same, slow);
+        let vectorcall = self.load(callable, o.func_vectorcall);
+        let ours = self.is_const(vectorcall, a.python_vectorcall as i64);
+        self.branch_unless(ours, slow);
+
+        // May its body run now?
+        let record = self.iconst(callee.record as i64);
+        let body = self.load(record, o.record_body);
+        self.branch_unless(body, slow);
+        let breaker = self.load(ts, o.ts_eval_breaker);
+        let version = self.load(record, o.record_version);
+        let quiet = self.b.ins().icmp(IntCC::Equal, breaker, version);
+        self.branch_unless(quiet, slow);
+        let remaining = self.load32(ts, o.ts_py_recursion_remaining);
+        let enough = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, remaining, 1);
+        self.branch_unless(enough, slow);
+        let sp = self.b.ins().get_stack_pointer(types::I64);
+        let limit = self.load(ts, o.ts_c_stack_soft_limit);
+        let limit = self.b.ins().iadd_imm_s(limit, C_STACK_MARGIN);
+        let room = self.b.ins().icmp(IntCC::UnsignedGreaterThan, sp, limit);
+        self.branch_unless(room, slow);
+        let top = self.load(ts, o.ts_datastack_top);
+        let new_top = self.b.ins().iadd_imm_s(top, 8 * i64::from(callee.framesize));
+        let end = self.load(ts, o.ts_datastack_limit);
+        let fits = self.b.ins().icmp(IntCC::UnsignedLessThan, new_top, end);
+        self.branch_unless(fits, slow);
+
+        // Push.
+        self.store(new_top, ts, o.ts_datastack_top);
+        let lent = |l: &mut Self, x| l.b.ins().bor_imm_s(x, 1);
+        let executable = self.iconst((callee.code_object | 1) as i64);
+        self.store(executable, top, o.fr_executable);
+        self.store(fr, top, o.fr_previous);
+        let funcobj = lent(self, callable);
+        self.store(funcobj, top, o.fr_funcobj);
+        let globals = self.load(callable, o.func_globals);
+        self.store(globals, top, o.fr_globals);
+        let builtins = self.load(callable, o.func_builtins);
+        self.store(builtins, top, o.fr_builtins);
+        let zero = self.iconst(0);
+        self.store(zero, top, o.fr_locals);
+        self.store(zero, top, o.fr_frame_obj);
+        let start = self.iconst(callee.code_start as i64);
+        self.store(start, top, o.fr_instr_ptr);
+        let locals = o.fr_localsplus;
+        let base = self.b.ins().iadd_imm_s(top, i64::from(locals) + 8 * i64::from(callee.nlocalsplus));
+        self.store(base, top, o.fr_stackpointer);
+        let flags = self.b.ins().iconst(types::I32, 0);
+        self.store(flags, top, o.fr_return_offset);
+        let args = &i.args[if has_self { 1 } else { 2 }..];
+        for (n, &v) in args.iter().enumerate() {
+            let x = self.v(v);
+            let word = lent(self, x);
+            self.store(word, top, locals + 8 * n as i32);
+        }
+        let unbound = self.iconst(1);
+        for n in args.len() as u32..callee.nlocalsplus {
+            self.store(unbound, top, locals + 8 * n as i32);
+        }
+        let less = self.b.ins().iadd_imm_s(remaining, -1);
+        self.store(less, ts, o.ts_py_recursion_remaining);
+        self.store(top, ts, o.ts_current_frame);
+
+        // Run.
+        let at = self.iconst(0);
+        let r = self.call_address(body, &[ts, top, at], Ret::Pair);
+        let (t, value) = (r[0], r[1]);
+        let finish = self.cold_block();
+        let returned = self.is_const(t, tag::RETURNED);
+        self.branch_unless(returned, finish);
+        let frame_obj = self.load(top, o.fr_frame_obj);
+        self.branch_if(frame_obj, finish);
+
+        // Pop: what the callee's slots own is dropped; the frame stays below datastack_top until then, since finalisers push frames.
+        let remaining = self.load32(ts, o.ts_py_recursion_remaining);
+        let more = self.b.ins().iadd_imm_s(remaining, 1);
+        self.store(more, ts, o.ts_py_recursion_remaining);
+        self.store(fr, ts, o.ts_current_frame);
+        for n in 0..callee.nlocalsplus {
+            let word = self.load(top, locals + 8 * n as i32);
+            let (owned, next) = (self.new_block(), self.new_block());
+            let tagged = self.b.ins().band_imm_s(word, 1);
+            self.b.ins().brif(tagged, next, &[], owned, &[]);
+            self.b.switch_to_block(owned);
+            self.decref(word, true, None)?;
+            self.jump(next, &[]);
+            self.b.switch_to_block(next);
+        }
+        self.store(top, ts, o.ts_datastack_top);
+        self.jump(done, &[value]);
+
+        // Unusual ends: exception, leaving, a frame that somebody kept.
+        self.b.switch_to_block(finish);
+        let record = self.iconst(callee.record as i64);
+        let finished = self.call_helper("finish_call", &[top, record, t, value], Ret::Word)?[0];
+        self.jump(done, &[finished]);
+
+        self.b.switch_to_block(slow);
+        let (callable, first, n) = self.place_args(i);
+        let flag = self.iconst(i64::MIN);
+        let nargsf = self.b.ins().bor(n, flag);
+        let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
+        self.b.ins().jump(done, &[BlockArg::Value(r)]);
+
+        self.b.switch_to_block(done);
+        self.drop_owned_args(i, None)?;
+        self.finish_object(i, result)
+    }
+}

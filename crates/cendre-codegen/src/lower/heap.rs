@@ -1,0 +1,315 @@
+//! Guards, and reads and writes of objects where nothing unknown can run.
+//!
+//! The shapes guarded here are those of CPython's own inline caches: type version tag, keys version, validity of inline
+//! values. Versions are never reused, so comparing them is enough; pointers baked into code are only compared where the runtime pins the object.
+
+use super::{Lower, Ret, bad};
+use crate::CodegenError;
+use cendre_ir::{Imm, InstData, Op};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
+
+/// `_PyObject_ManagedDictPointer`: three words before the object (GIL build).
+const MANAGED_DICT: i32 = -24;
+
+impl Lower<'_> {
+    fn class_of(&mut self, o: ir::Value) -> ir::Value {
+        let offset = self.env.offsets().ob_type;
+        self.load(o, offset)
+    }
+
+    /// Address of the inline values of an object (`_PyObject_InlineValues`); leaves if they are not valid.
+    fn inline_values(&mut self, o: ir::Value, exit: ir::Block) -> ir::Value {
+        let off = *self.env.offsets();
+        let class = self.class_of(o);
+        let size = self.load(class, off.tp_basicsize);
+        let values = self.b.ins().iadd(o, size);
+        let valid = self.load8(values, off.values_valid);
+        self.branch_unless(valid, exit);
+        values
+    }
+
+    /// Keys object of a dict; leaves unless its version is the expected one.
+    fn keys_with_version(&mut self, dict: ir::Value, version: i64, exit: ir::Block) -> ir::Value {
+        let off = *self.env.offsets();
+        let keys = self.load(dict, off.dict_keys);
+        let found = self.load32(keys, off.keys_version);
+        let same = self.b.ins().icmp_imm_s(IntCC::Equal, found, i64::from(version as i32));
+        self.branch_unless(same, exit);
+        keys
+    }
+
+    /// Value of the entry at an index of a keys object with str keys: borrowed, leaves if unset.
+    fn entry_value(&mut self, keys: ir::Value, index: i64, exit: ir::Block) -> ir::Value {
+        let off = *self.env.offsets();
+        let log2 = self.load8(keys, off.keys_log2_index_bytes);
+        let one = self.iconst(1);
+        let indices = self.b.ins().ishl(one, log2);
+        let entries = self.b.ins().iadd(keys, indices);
+        let offset = i64::from(off.keys_indices) + index * i64::from(off.unicode_entry_size) + i64::from(off.unicode_entry_value);
+        let v = self.load(entries, offset as i32);
+        self.branch_unless(v, exit);
+        v
+    }
+
+    pub(super) fn heap(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let off = *self.env.offsets();
+        match i.op {
+            Op::GuardType => {
+                let Imm::Obj(class) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let found = self.class_of(o);
+                let same = self.is_const(found, self.env.object(class) as i64);
+                self.branch_unless(same, exit);
+                self.set(i, 0, o);
+            }
+            Op::GuardVersion => {
+                let Imm::Int(version) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let class = self.class_of(o);
+                let found = self.load32(class, off.tp_version_tag);
+                let same = self.b.ins().icmp_imm_s(IntCC::Equal, found, i64::from(version as i32));
+                self.branch_unless(same, exit);
+            }
+            Op::GuardIs => {
+                let Imm::Obj(object) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let same = self.is_const(o, self.env.object(object) as i64);
+                self.branch_unless(same, exit);
+            }
+            Op::GuardNotNull => {
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                self.branch_unless(o, exit);
+                self.set(i, 0, o);
+            }
+            Op::GuardTrue => {
+                let exit = self.leave_exit(i)?;
+                let x = self.arg(i, 0);
+                self.branch_unless(x, exit);
+            }
+            Op::AttrInline => {
+                let Imm::Int(offset) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                self.inline_values(o, exit);
+                let v = self.load(o, offset as i32);
+                self.branch_unless(v, exit);
+                self.set(i, 0, v);
+            }
+            Op::AttrSlot => {
+                let Imm::Int(offset) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let v = self.load(o, offset as i32);
+                self.branch_unless(v, exit);
+                self.set(i, 0, v);
+            }
+            Op::GuardKeys => {
+                let Imm::Int(version) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                self.inline_values(o, exit);
+                let class = self.class_of(o);
+                let keys = self.load(class, off.ht_cached_keys);
+                let found = self.load32(keys, off.keys_version);
+                let same = self.b.ins().icmp_imm_s(IntCC::Equal, found, i64::from(version as i32));
+                self.branch_unless(same, exit);
+            }
+            Op::GuardNoDict => {
+                let Imm::Int(offset) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let dict = self.load(o, offset as i32);
+                self.branch_if(dict, exit);
+            }
+            Op::SetInline => self.set_inline(i)?,
+            Op::SetSlot => {
+                let Imm::Int(offset) = i.imm else { return bad(i) };
+                let (o, v) = (self.arg(i, 0), self.arg(i, 1));
+                let old = self.load(o, offset as i32);
+                self.store(v, o, offset as i32);
+                self.set(i, 0, old);
+            }
+            Op::GlobalModule | Op::GlobalBuiltin => {
+                let Imm::IntInt(version, index) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let fr = self.fr;
+                let dict = self.load(fr, if i.op == Op::GlobalModule { off.fr_globals } else { off.fr_builtins });
+                let keys = self.keys_with_version(dict, version, exit);
+                let v = self.entry_value(keys, index, exit);
+                self.set(i, 0, v);
+            }
+            Op::GuardGlobals => {
+                let Imm::Int(version) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let fr = self.fr;
+                let dict = self.load(fr, off.fr_globals);
+                self.keys_with_version(dict, version, exit);
+            }
+            Op::AttrModule => {
+                let Imm::IntInt(version, index) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let dict = self.load(o, off.module_dict);
+                let keys = self.keys_with_version(dict, version, exit);
+                let v = self.entry_value(keys, index, exit);
+                self.set(i, 0, v);
+            }
+            Op::Size => {
+                let o = self.arg(i, 0);
+                let n = self.load(o, off.ob_size);
+                self.set(i, 0, n);
+            }
+            Op::DictLen => {
+                let o = self.arg(i, 0);
+                let n = self.load(o, off.dict_used);
+                self.set(i, 0, n);
+            }
+            Op::StrLen => {
+                let o = self.arg(i, 0);
+                let n = self.load(o, off.str_length);
+                self.set(i, 0, n);
+            }
+            Op::ListGet | Op::TupleGet => {
+                let exit = self.leave_exit(i)?;
+                let (o, at) = (self.arg(i, 0), self.arg(i, 1));
+                let at = self.index(o, at, exit);
+                let items = if i.op == Op::ListGet { self.load(o, off.list_items) } else { self.b.ins().iadd_imm_s(o, i64::from(off.tuple_items)) };
+                let place = self.element(items, at);
+                let v = self.load(place, 0);
+                self.set(i, 0, v);
+            }
+            Op::ListSet => {
+                let exit = self.leave_exit(i)?;
+                let (o, at, v) = (self.arg(i, 0), self.arg(i, 1), self.arg(i, 2));
+                let at = self.index(o, at, exit);
+                let items = self.load(o, off.list_items);
+                let place = self.element(items, at);
+                let old = self.load(place, 0);
+                self.store(v, place, 0);
+                self.set(i, 0, old);
+            }
+            Op::TupleItem => {
+                let Imm::Int(n) = i.imm else { return bad(i) };
+                let o = self.arg(i, 0);
+                let v = self.load(o, off.tuple_items + 8 * n as i32);
+                self.set(i, 0, v);
+            }
+            Op::CellGet => {
+                let o = self.arg(i, 0);
+                let v = self.load(o, off.cell_contents);
+                self.set(i, 0, v);
+            }
+            Op::CellSet => {
+                let (o, v) = (self.arg(i, 0), self.arg(i, 1));
+                let old = self.load(o, off.cell_contents);
+                self.store(v, o, off.cell_contents);
+                self.set(i, 0, old);
+            }
+            Op::RangeMore => {
+                let o = self.arg(i, 0);
+                let n = self.load(o, off.range_len);
+                let more = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, n, 0);
+                self.set(i, 0, more);
+            }
+            Op::RangeNext => {
+                let o = self.arg(i, 0);
+                let v = self.load(o, off.range_start);
+                let step = self.load(o, off.range_step);
+                let next = self.b.ins().iadd(v, step);
+                self.store(next, o, off.range_start);
+                let n = self.load(o, off.range_len);
+                let n = self.b.ins().iadd_imm_s(n, -1);
+                self.store(n, o, off.range_len);
+                self.set(i, 0, v);
+            }
+            Op::ListNext | Op::TupleNext => self.sequence_next(i)?,
+            _ => return bad(i),
+        }
+        Ok(())
+    }
+
+    /// Bounds check of an index that may be negative.
+    fn index(&mut self, o: ir::Value, at: ir::Value, exit: ir::Block) -> ir::Value {
+        let offset = self.env.offsets().ob_size;
+        let size = self.load(o, offset);
+        let negative = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, at, 0);
+        let wrapped = self.b.ins().iadd(at, size);
+        let at = self.b.ins().select(negative, wrapped, at);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, at, size);
+        self.branch_unless(inside, exit);
+        at
+    }
+
+    fn element(&mut self, items: ir::Value, at: ir::Value) -> ir::Value {
+        let bytes = self.b.ins().ishl_imm_s(at, 3);
+        self.b.ins().iadd(items, bytes)
+    }
+
+    /// STORE_ATTR_INSTANCE_VALUE: no dict, values valid; the first store of a name is recorded in the insertion order.
+    fn set_inline(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::IntInt(offset, index) = i.imm else { return bad(i) };
+        let exit = self.leave_exit(i)?;
+        let (o, v) = (self.arg(i, 0), self.arg(i, 1));
+        let dict = self.load(o, MANAGED_DICT);
+        self.branch_if(dict, exit);
+        let values = self.inline_values(o, exit);
+        let old = self.load(o, offset as i32);
+        self.store(v, o, offset as i32);
+        let (first, done) = (self.new_block(), self.new_block());
+        self.b.ins().brif(old, done, &[], first, &[]);
+        self.b.switch_to_block(first);
+        // _PyDictValues_AddToInsertionOrder: capacity u8, size u8, embedded u8, valid u8, values[capacity], order[] bytes.
+        let capacity = self.load8(values, 0);
+        let size = self.load8(values, 1);
+        let slots = self.b.ins().ishl_imm_s(capacity, 3);
+        let order = self.b.ins().iadd(values, slots);
+        let place = self.b.ins().iadd(order, size);
+        let n = self.iconst(index);
+        self.b.ins().istore8(MemFlagsData::trusted(), n, place, 8);
+        let more = self.b.ins().iadd_imm_s(size, 1);
+        self.b.ins().istore8(MemFlagsData::trusted(), more, values, 1);
+        self.jump(done, &[]);
+        self.b.switch_to_block(done);
+        self.set(i, 0, old);
+        Ok(())
+    }
+
+    /// The next item of a list or tuple iterator; exhaustion is finished out of line (it drops the sequence).
+    fn sequence_next(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let off = *self.env.offsets();
+        let list = i.op == Op::ListNext;
+        let (index_at, seq_at, name) = if list {
+            (off.listiter_index, off.listiter_seq, "list_iter_done")
+        } else {
+            (off.tupleiter_index, off.tupleiter_seq, "tuple_iter_done")
+        };
+        let it = self.arg(i, 0);
+        let (over, done) = (self.cold_block(), self.new_block());
+        let result = self.b.append_block_param(done, types::I64);
+        let seq = self.load(it, seq_at);
+        let zero = self.iconst(0);
+        let some = self.new_block();
+        self.b.ins().brif(seq, some, &[], done, &[BlockArg::Value(zero)]);
+        self.b.switch_to_block(some);
+        let at = self.load(it, index_at);
+        let size = self.load(seq, off.ob_size);
+        let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, at, size);
+        self.branch_unless(inside, over);
+        let items = if list { self.load(seq, off.list_items) } else { self.b.ins().iadd_imm_s(seq, i64::from(off.tuple_items)) };
+        let place = self.element(items, at);
+        let v = self.load(place, 0);
+        let next = self.b.ins().iadd_imm_s(at, 1);
+        self.store(next, it, index_at);
+        self.jump(done, &[v]);
+        self.b.switch_to_block(over);
+        self.call_helper(name, &[it], Ret::None)?;
+        self.jump(done, &[zero]);
+        self.b.switch_to_block(done);
+        self.set(i, 0, result);
+        Ok(())
+    }
+}
