@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
-use crate::{artifact, coro, entries, sampler};
+use crate::{artifact, coro, entries, ext, sampler};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -133,7 +133,7 @@ unsafe fn subject(o: *mut PyObject) -> Result<Subject, Raised> {
     // SAFETY: a live object; types are checked before fields are read.
     unsafe {
         let mut o = o;
-        if refcount::type_of(o) == &raw mut ffi::PyMethod_Type {
+        if refcount::type_of(o) == &raw mut ext::PyMethod_Type {
             o = (*o.cast::<MethodObject>()).im_func;
         }
         if refcount::type_of(o) == &raw mut ffi::PyCode_Type {
@@ -319,9 +319,7 @@ unsafe fn line_table(code: *mut CodeObject) -> Option<LineTable> {
     // SAFETY: co_linetable is a bytes object, copied at once.
     unsafe {
         let bytes = (*code).co_linetable;
-        let data = ffi::PyBytes_AS_STRING(bytes).cast::<u8>();
-        let bytes = core::slice::from_raw_parts(data, ffi::PyBytes_GET_SIZE(bytes) as usize);
-        LineTable::parse(bytes, (*code).co_firstlineno as u32).ok()
+        LineTable::parse(&ext::bytes_of(bytes), (*code).co_firstlineno as u32).ok()
     }
 }
 

@@ -177,10 +177,11 @@ unsafe fn compile_record(record: *mut CodeRecord, subject: Subject) -> Result<()
         let facts = env::facts_for(record, subject.globals, subject.builtins);
         let code = facts::code_facts(subject.code);
         let live = LiveEnv::new(record);
+        let classes = facts::classes(&facts);
         let pure = catch_unwind(AssertUnwindSafe(|| {
             let mut function =
                 cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())?;
-            cendre_passes::run(&mut function);
+            cendre_passes::run_with(&mut function, &classes);
             cendre_codegen::compile(&function, &live).map_err(|e| e.to_string())
         }));
         let compiled = match pure {

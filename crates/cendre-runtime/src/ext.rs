@@ -2,7 +2,7 @@
 //!
 //! Invariant: each is exported by every supported 3.14 (checked at load time: the dynamic linker refuses otherwise).
 
-use cendre_cpython::ffi::{PyObject, Py_ssize_t, vectorcallfunc};
+use cendre_cpython::ffi::{self, Py_ssize_t, PyObject, PyTypeObject, vectorcallfunc};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::funcobject::FunctionObject;
 use core::ffi::{c_int, c_void};
@@ -33,4 +33,20 @@ unsafe extern "C" {
     pub fn PyUnstable_Code_GetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut *mut c_void) -> c_int;
     pub fn PyUnstable_Code_SetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut c_void) -> c_int;
     pub fn PyUnstable_Eval_RequestCodeExtraIndex(free: Option<unsafe extern "C" fn(*mut c_void)>) -> Py_ssize_t;
+}
+
+unsafe extern "C" {
+    pub static mut PyMethod_Type: PyTypeObject;
+}
+
+/// A copy of the content of a `bytes` object.
+///
+/// # Safety
+/// `o` is a bytes object.
+pub unsafe fn bytes_of(o: *mut PyObject) -> Vec<u8> {
+    // SAFETY: the buffer has as many bytes as PyBytes_Size says.
+    unsafe {
+        let data = ffi::PyBytes_AsString(o).cast::<u8>();
+        core::slice::from_raw_parts(data, ffi::PyBytes_Size(o) as usize).to_vec()
+    }
 }

@@ -4,6 +4,7 @@
 //! guarded by the machine code, what may die is held or watched by the artifact (see `artifact.rs`).
 
 use crate::driver;
+use crate::ext;
 use crate::gil::Gil;
 use crate::record::CodeRecord;
 use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, Known, ObjFact};
@@ -19,14 +20,6 @@ const CACHE: usize = 1 << 12;
 
 fn id<T>(p: *mut T) -> ObjId {
     ObjId(p as u64)
-}
-
-unsafe fn bytes(o: *mut PyObject) -> Vec<u8> {
-    // SAFETY: the caller passes a bytes object.
-    unsafe {
-        let data = ffi::PyBytes_AS_STRING(o).cast::<u8>();
-        core::slice::from_raw_parts(data, ffi::PyBytes_GET_SIZE(o) as usize).to_vec()
-    }
 }
 
 unsafe fn items(tuple: *mut PyObject) -> Vec<*mut PyObject> {
@@ -74,10 +67,10 @@ pub unsafe fn code_facts(code: *mut CodeObject) -> CodeFacts {
             nlocalsplus: (*code).co_nlocalsplus as u32,
             stack_size: (*code).co_stacksize as u32,
             code: driver::code_bytes(code),
-            exception_table: bytes((*code).co_exceptiontable),
+            exception_table: ext::bytes_of((*code).co_exceptiontable),
             consts: consts.map(|o| ConstFact { id: id(o), value: constant(o) }).collect(),
             names: items((*code).co_names).into_iter().map(id).collect(),
-            kinds: bytes((*code).co_localspluskinds),
+            kinds: ext::bytes_of((*code).co_localspluskinds),
         }
     }
 }
@@ -224,8 +217,10 @@ impl Facts for LiveFacts {
                 tuple_iterator: iterator(ffi::PyTuple_New(0)),
                 generator: &raw mut ffi::PyGen_Type as u64,
                 coroutine: &raw mut ffi::PyCoro_Type as u64,
+                module: &raw mut ffi::PyModule_Type as u64,
                 len: callable(interp::CALLABLE_LEN),
                 isinstance: callable(interp::CALLABLE_ISINSTANCE),
+                list_append: callable(interp::CALLABLE_LIST_APPEND),
             }
         }
     }
@@ -298,5 +293,27 @@ impl Facts for LiveFacts {
     fn is_generic(&self, unit: u32) -> bool {
         // SAFETY: the record lives while it is being compiled.
         unsafe { (*self.record).all_generic || (*self.record).generic.contains(&unit) }
+    }
+}
+
+/// What the passes may rely on about builtin classes.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn classes(facts: &LiveFacts) -> cendre_passes::Classes {
+    let k = facts.known();
+    let ids = |list: &[u64]| list.iter().filter(|a| **a != 0).map(|a| ObjId(*a)).collect();
+    // SAFETY: addresses of static classes.
+    let (none, bytes, complex) = unsafe {
+        (refcount::type_of(ffi::Py_None()) as u64, &raw mut ffi::PyBytes_Type as u64, &raw mut ffi::PyComplex_Type as u64)
+    };
+    let fixed =
+        [k.list, k.tuple, k.dict, k.set, k.function, k.range_iterator, k.list_iterator, k.tuple_iterator, k.generator, k.coroutine];
+    cendre_passes::Classes {
+        int: Some(ObjId(k.int)),
+        float: Some(ObjId(k.float)),
+        bool_: Some(ObjId(k.bool_)),
+        fixed: ids(&fixed),
+        leaves: ids(&[k.str_, none, bytes, complex]),
     }
 }

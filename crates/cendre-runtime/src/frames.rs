@@ -7,6 +7,7 @@
 
 use crate::body::{self, BodyResult};
 use crate::driver;
+use crate::ext;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
 use cendre_bytecode::decode::no_executors;
@@ -212,13 +213,9 @@ pub unsafe fn drop_stack(fr: *mut Frame) {
 }
 
 unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
-    // SAFETY: a bytes object, copied at once.
-    unsafe {
-        let bytes = (*code).co_exceptiontable;
-        let data = ffi::PyBytes_AS_STRING(bytes).cast::<u8>();
-        let bytes = core::slice::from_raw_parts(data, ffi::PyBytes_GET_SIZE(bytes) as usize);
-        ExceptionTable::parse(bytes).map_err(|_| ())
-    }
+    // SAFETY: the exception table is a bytes object.
+    let bytes = unsafe { ext::bytes_of((*code).co_exceptiontable) };
+    ExceptionTable::parse(&bytes).map_err(|_| ())
 }
 
 /// `PyTracebackObject`.
@@ -285,7 +282,7 @@ pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
         let (unit, arg) = reraise_without_handler(code, here as u32)?;
         drop_stack(fr);
         let exception = ffi::PyErr_GetRaisedException();
-        let mut push = |r: StackRef| {
+        let push = |r: StackRef| {
             *(*fr).stackpointer = r;
             (*fr).stackpointer = (*fr).stackpointer.add(1);
         };

@@ -182,7 +182,7 @@ unsafe fn is_running(code: *mut CodeObject) -> bool {
 }
 
 /// The callback: (code, offset) or (code, source, destination); the frame that fired is the running one.
-unsafe extern "C" fn on_event(_: *mut PyObject, args: *const *mut PyObject, n: ffi::Py_ssize_t) -> *mut PyObject {
+unsafe extern "C" fn on_event(_: *mut PyObject, args: *mut *mut PyObject, n: ffi::Py_ssize_t) -> *mut PyObject {
     // SAFETY: called by CPython as the callback that `enable` registered.
     unsafe {
         let ts = ThreadState::current();
