@@ -20,10 +20,12 @@ class FunctionRecord(TypedDict):
     name: str
     file: str
     line: int
-    state: str  # "compiled", "refused", "cold", "never", ...
+    state: Literal["cold", "compiled", "refused", "never"]
     reason: str | None  # Why it was refused.
     calls: NotRequired[int]
     samples: NotRequired[int]
+    compiles: NotRequired[int]  # More than one when guards that failed too often became generic.
+    raises: NotRequired[int]  # Times that the compiled body ended with an exception.
     leaves: list[tuple[int, str, int]]  # Line, reason, count.
     awaits: list[tuple[int, int, int, int]]  # Line, calls, finished at once, suspended.
 

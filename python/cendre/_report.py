@@ -154,7 +154,11 @@ def _busiest(f):
 
 def _function(f, paint):
     yield f"{paint.title(f['name'])}  {paint.dim(_where(f['file'], f['line']))}"
-    counts = [f"{_number(f[key])} {key}" for key in ("calls", "samples") if key in f]
+    counts = [f"{_number(f[key])} {key}" for key in ("calls", "samples") if f.get(key)]
+    if f.get("compiles", 0) > 1:
+        counts.append(f"compiled {_times(f['compiles'])} in all")
+    if f.get("raises"):
+        counts.append(f"raised {_times(f['raises'])}")
     state = paint.good("compiled") if f["state"] == "compiled" else paint.bad(
         f"not compiled: {f['reason']}" if f["reason"] else f["state"])
     yield "    " + "; ".join([state, *counts])
