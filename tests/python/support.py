@@ -162,15 +162,48 @@ def compare(want, got, one_case=False):
     return problems
 
 
+# Every snippet starts with this. `compiled` is how a snippet says that it would test nothing if it were interpreted.
+HEAD = """\
+import faulthandler, sys; faulthandler.enable(); sys.path.insert(0, {here!r})
+import kit
+{enable}
+def compiled(*functions):
+    for f in functions if jit else ():
+        jit.compile(f)
+        assert jit.is_compiled(f), f"not compiled: {{f}}"
+def record(function):
+    code = getattr(function, "__code__", function)
+    found = [r for r in jit.functions() if (r["name"], r["line"]) in ((code.co_qualname, code.co_firstlineno), (code.co_name, code.co_firstlineno))]
+    assert found, f"cendre does not know {{function}}"
+    return found[0]
+"""
+
+
 def python(source, *, mode="warm", entries="executor", enable=True, timeout=TIMEOUT, options=(), status=0, **env):
-    """Runs a snippet in a child and gives its stdout. With `enable`, cendre is switched on first. Fails on another status."""
-    head = "import sys, faulthandler; faulthandler.enable()\n" + f"sys.path.insert(0, {str(HERE)!r})\n"
-    if enable:
-        head += "import cendre; cendre.enable(); import cendre.jit as jit\n"
+    """Runs a snippet in a child and gives its stdout. With `enable`, cendre is switched on first; else `jit` is None.
+
+    Fails on another exit status than `status`; None stands for any.
+    """
+    head = HEAD.format(here=str(HERE), enable="import cendre; cendre.enable(); import cendre.jit as jit" if enable else "jit = None")
     with tempfile.TemporaryDirectory() as folder:
         script = Path(folder) / "snippet.py"
         script.write_text(head + textwrap.dedent(source))
         got, out, error = spawn([sys.executable, *options, str(script)], environment(mode, entries, **env), timeout)
     how = "timeout" if got is None else got
-    assert got == status, f"status {how}, expected {status}\n--- stdout\n{out[-3000:]}\n--- stderr\n{error[-6000:]}"
-    return out
+    assert got is not None and status in (None, got), f"status {how}, expected {status}\n--- stdout\n{out[-3000:]}\n--- stderr\n{error[-6000:]}"
+    return out.replace(folder, "FOLDER")
+
+
+@functools.cache
+def python_plain(source):
+    """The same snippet without cendre, once per test session."""
+    return python(source, enable=False, mode="plain", entries=None)
+
+
+def same(source, mode="warm", entries="executor", **env):
+    """Runs a snippet under plain CPython and under cendre; what they print must be equal, and something must be printed."""
+    want = python_plain(source)
+    assert want.strip(), "the snippet prints nothing"
+    got = python(source, mode=mode, entries=entries, **env)
+    diff = "\n".join(difflib.unified_diff(want.split("\n"), got.split("\n"), "CPython", "cendre", lineterm="", n=2))
+    assert got == want, diff[:8000]

@@ -1,0 +1,335 @@
+"""Every way in to compiled code, and the evidence that it was taken: executors or monitoring, vectorcall, resumed generators.
+
+Each test asks for more than the right result: it looks at the bytecode (ENTER_EXECUTOR) or at cendre's counts.
+"""
+import pytest
+
+import support
+
+ENTER_EXECUTOR = 255
+
+OSR = """
+import opcode, time
+def hot(stop):
+    i = s = 0
+    while not stop(i):
+        k = 0
+        while k < 1000:
+            s += k
+            k += 1
+        i += 1
+    return i, s
+def state():
+    code = hot.__code__._co_code_adaptive
+    return {enter} in code[::2], jit.stats()["monitoring_entries"]
+deadline = time.monotonic() + 20
+rounds = 0
+def stop(i):
+    global rounds
+    if rounds:
+        rounds += 1
+        return rounds > 50
+    if jit.is_compiled(hot):
+        rounds = 1
+    assert time.monotonic() < deadline, "never compiled while it ran"
+    return False
+i, s = hot(stop)
+assert s == i * 499500, (i, s)
+print(*state())
+""".replace("{enter}", str(ENTER_EXECUTOR))
+
+
+def test_loop_is_entered_in_the_middle_by_executor():
+    """One call, no compile asked for: sampling finds it, its loop gets an executor, the sum is right."""
+    executor, _ = support.python(OSR, entries="executor").split()
+    assert executor == "True"
+
+
+def test_loop_is_entered_in_the_middle_by_monitoring():
+    """The same where the build's executors are not to be used: no ENTER_EXECUTOR, entries by sys.monitoring instead."""
+    executor, events = support.python(OSR, entries="vectorcall").split()
+    assert executor == "False" and int(events) > 0
+
+
+COMPILED_INSIDE = """
+import sys
+def work(n, f):
+    total = 0
+    for i in range(n):
+        total += f(i)
+    return total
+def whole(n, f):
+    i = total = 0
+    while i < n:
+        total += f(i)
+        i += 1
+    return total
+async def co(n, f):
+    total = 0
+    for i in range(n):
+        total += f(i)
+        await kit.Ready()
+    return total
+def gen(n, f):
+    for i in range(n):
+        yield f(i)
+def nested(n, f):
+    return [[f(i) + j for j in range(3)] for i in range(n)]
+seen = []
+for function, run in ((work, work), (whole, whole), (co, lambda n, f: kit.drive(co(n, f))[1]), (gen, lambda n, f: sum(gen(n, f))), (nested, nested)):
+    def f(i):
+        if i == 30:
+            compiled(function)
+        frame = sys._getframe(1)
+        if i in (29, 31, 60):
+            seen.append((frame.f_code.co_name, frame.f_lineno, frame.f_locals["i"], frame.f_locals.get("total")))
+        return i if i < 50 else i + 0.5
+    print(function.__name__, run(100, f), run(3, f))
+print(seen)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_compiled_by_a_callee_in_the_middle(entries):
+    """A callee compiles its caller while it runs; types change after that."""
+    support.same(COMPILED_INSIDE, entries=entries)
+
+
+WAYS = """
+import functools, operator, threading, weakref
+def add(a, b=5):
+    return a + b
+class C:
+    def __init__(self, v): self.v = v
+    def method(self, x): return self.v + x
+    @property
+    def prop(self): return self.v * 2
+    @classmethod
+    def cls(cls, x): return cls(x).v
+    @staticmethod
+    def static(x): return x + 1
+    def __add__(self, o): return C(self.v + o.v)
+    def __getitem__(self, k): return self.v + k
+    def __setitem__(self, k, v): self.v = v + k
+    def __contains__(self, x): return x == self.v
+    def __len__(self): return self.v
+    def __bool__(self): return self.v > 0
+    def __lt__(self, o): return self.v < o.v
+    def __eq__(self, o): return self.v == o.v
+    def __hash__(self): return hash(self.v)
+    def __call__(self, x): return self.v * x
+    def __iter__(self): return iter([self.v])
+    def __enter__(self): return self.v
+    def __exit__(self, *a): return True
+    def __repr__(self): return f"C({self.v})"
+    def __getattr__(self, name): return name + str(self.v)
+    def __del__(self): log.append(self.v)
+    def __index__(self): return self.v
+    def __format__(self, spec): return spec + str(self.v)
+log = []
+def all_ways(v):
+    c, d = C(v), C(v + 1)
+    with c as e:
+        c[1] = e
+    out = [add(v), add(1, b=v), add(*(v, 2)), c.method(v), c.prop, C.cls(v), C.static(v), (c + d).v, c[v], v in c, len(c), not c, c < d, c == d, {c: 1}[C(c.v)], c(3), list(c), repr(c), c.thing, [10, 20, 30, 40, 50, 60, 70][c],
+           f"{c:x}", list(map(add, [v, 2])), sorted([3, v], key=lambda k: add(k)), functools.reduce(add, [v, 2, 3]), functools.partial(add, v)(1), operator.methodcaller("method", v)(c), min([c, d]).v, max(v, 2, key=C.static)]
+    t = threading.Thread(target=lambda: out.append(add(v)))
+    t.start(), t.join()
+    del c, d, e
+    out.append(log[:])
+    log.clear()
+    return out
+for v in range(1, 5):
+    first = all_ways(v)
+print(first)
+functions = [add, all_ways, *(getattr(f, "__func__", getattr(f, "fget", f)) for f in vars(C).values() if callable(f) or isinstance(f, (property, classmethod, staticmethod)))]
+functions = [f for f in functions if hasattr(f, "__code__")]
+assert len(functions) > 25
+compiled(*functions)
+for v in (1, 2, 3, 4, True):
+    print(kit.outcome(all_ways, v))
+print(kit.outcome(all_ways, 2.5)[:200])
+new = C(3)
+class D(C):
+    def method(self, x): return "D", super().method(x)
+print(D(1).method(2), new.method("x") if False else kit.outcome(new.method, "x"))
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+@pytest.mark.parametrize("mode", ["warm", "first"])
+def test_every_kind_of_caller(mode, entries):
+    """Operators, properties, __init__, keys of sorted, __del__, threads: all reach the same compiled bodies."""
+    support.same(WAYS, mode=mode, entries=entries)
+
+
+RESUMED = """
+import asyncio, inspect, itertools
+def numbers(n):
+    i = 0
+    while i < n:
+        got = yield i
+        i += 1 if got is None else got
+    return "end"
+def by_loop(n):
+    out = []
+    for x in numbers(n):
+        out.append(x)
+    return out
+def by_delegation(n):
+    r = yield from numbers(n)
+    yield r
+async def aio(n):
+    total = 0
+    for i in range(n):
+        total += await asyncio.sleep(0, i)
+    return total
+old = numbers(10)               # started while everything was interpreted
+next(old), next(old)
+for _ in range(10):
+    by_loop(4), list(by_delegation(3)), sum(numbers(3))
+asyncio.run(aio(5))
+compiled(numbers, by_loop, by_delegation, aio)
+print(next(old), old.send(3), list(old))
+g = numbers(20)
+print(next(g), g.send(2), g.gi_frame.f_locals, g.gi_frame.f_lineno, inspect.getgeneratorstate(g), kit.outcome(g.throw, KeyError("k")), kit.outcome(next, g))
+print(by_loop(6), list(by_delegation(3)), sum(numbers(5)), [*numbers(3)], max(numbers(4)), dict(zip("ab", numbers(5))), list(itertools.islice(numbers(100), 3, 6)), 3 in numbers(5), list(numbers(2.5)))
+print(asyncio.run(aio(50)))
+def alternate():
+    # one generator resumed in turn by every way in
+    g = numbers(100)
+    out = []
+    for k, x in enumerate(g):
+        out += [x, next(g), g.send(2), g.__next__()]
+        if k > 3: break
+    out.append(next(g))
+    g.close()
+    return out
+for _ in range(3): print(alternate())
+compiled(alternate)
+for _ in range(3): print(alternate())
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_generators_by_every_way_of_resuming(entries):
+    support.same(RESUMED, entries=entries)
+
+
+PATCHED = """
+import dis, io, marshal, sys, types, weakref, gc
+def f(a, b):
+    t = 0
+    for i in range(a):
+        t += i * b
+    return t
+for _ in range(20): f(10, 2)
+text = io.StringIO(); dis.dis(f, file=text)
+raw, dump, refs = f.__code__.co_code, marshal.dumps(f.__code__), sys.getrefcount(f.__code__)
+compiled(f)
+again = io.StringIO(); dis.dis(f, file=again)
+assert again.getvalue() == text.getvalue() and f.__code__.co_code == raw and marshal.dumps(f.__code__) == dump
+dis.dis(f, file=io.StringIO(), adaptive=True)
+assert list(dis.get_instructions(f, adaptive=True))
+g = types.FunctionType(f.__code__.replace(), globals())
+print(f(10, 2), g(10, 2), g.__code__ == f.__code__, hash(g.__code__) == hash(f.__code__), f.__code__.replace(co_name="z")(0, 0) if False else "")
+code = weakref.ref(g.__code__)
+compiled(g)
+print(g(3, 4.5))
+del g
+gc.collect()
+print(code() is None)
+before = jit.stats() if jit else None
+def churn(n):
+    for i in range(n):
+        space = {}
+        exec(f"def made(a):\\n    for k in range(3): a += k\\n    return a + {i}", space)
+        for _ in range(4): space["made"](1)
+        compiled(space["made"])
+        assert space["made"](1) == 4 + i
+        kept = weakref.ref(space["made"].__code__)
+        space.clear()
+        assert kept() is None
+churn(200)
+print("freed")
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_code_objects_look_as_before_and_are_freed(entries):
+    """dis, marshal, replace and hashes do not see what was installed; compiled code dies with its code object."""
+    support.same(PATCHED, entries=entries)
+
+
+NEVER = """
+def f(x):
+    return x + 1
+assert jit.never(f) is f
+for _ in range(100): f(1)
+try:
+    answer = jit.compile(f)
+except ValueError as e:
+    answer = "refused"
+assert answer in (False, "refused") and not jit.is_compiled(f)
+def g(x):
+    return x + 1
+assert not jit.is_compiled(g)
+assert jit.compile(g) and jit.is_compiled(g) and jit.is_compiled(g.__code__)
+before = jit.stats()["compiled"]
+assert jit.compile(g) and jit.stats()["compiled"] == before
+cendre.disable()
+assert not cendre.is_enabled() and g(1) == 2 and g("a" * 0 + "1" if False else 5) == 6
+cendre.enable()
+assert cendre.is_enabled() and g(2) == 3
+for wrong in (5, None, len, int, "f"):
+    try:
+        jit.compile(wrong)
+    except TypeError:
+        pass
+    except ValueError:
+        assert wrong in (len, int)
+    else:
+        raise AssertionError(wrong)
+print("ok")
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_compile_never_and_disable(entries):
+    assert support.python(NEVER, entries=entries).strip() == "ok"
+
+
+FIRST = """
+def seen_once(x):
+    return x * 2 + 1
+def outer():
+    def inner(y):
+        return y + 1
+    return inner
+import textwrap
+r = seen_once(20), outer()(1), textwrap.dedent("  a")
+for _ in range(2):
+    r = seen_once(20), outer()(1), textwrap.dedent("  a")
+assert r == (41, 2, "a")
+print(jit.is_compiled(seen_once), jit.is_compiled(outer), jit.is_compiled(outer()), jit.is_compiled(textwrap.dedent), jit.stats()["compiled"] >= 4)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_threshold_0_compiles_at_first_sight(entries):
+    out = support.python(FIRST, mode="first", entries=entries).split()
+    assert out[:3] == ["True"] * 3 and out[4] == "True", out
+
+
+SLEEPS = """
+import time
+time.sleep(0.2)
+a = jit.stats()["sampler_wakes"]
+time.sleep(1)
+b = jit.stats()["sampler_wakes"]
+print(b - a)
+"""
+
+
+def test_the_sampler_sleeps_when_no_python_code_runs():
+    assert int(support.python(SLEEPS)) <= 10

@@ -1,0 +1,284 @@
+"""Observers that arrive at any time: tracers, profilers, monitoring tools, debuggers, samplers from outside, fork.
+
+Each snippet prints events; under cendre, with the watched functions compiled, it must print the same. The tests that follow
+look for what only cendre could do wrong: stay detached after a tracer has gone, or hide frames from other threads.
+"""
+import pytest
+
+import support
+
+SNIPPETS = {
+    "pdb": """
+import io, pdb, sys
+def callee(x):
+    y = x * 2
+    return y
+def watched(n):
+    total = 0
+    for i in range(n):
+        total += callee(i)
+        if i == 2:
+            debugger.set_trace()
+        last = total
+    return total
+out = io.StringIO()
+debugger = pdb.Pdb(stdin=io.StringIO("p i, total\\nn\\np last if 'last' in locals() else None\\ns\\nn\\nn\\ns\\nw\\np x\\nup\\np i\\n!i = 10.5\\np i\\nc\\n"), stdout=out, nosigint=True, readrc=False)
+debugger.use_rawinput = False
+for _ in range(2):
+    watched.__code__
+compiled(callee, watched)
+print(watched(5))
+print(out.getvalue())
+""",
+    "coverage_by_monitoring": """
+import sys
+mon = sys.monitoring
+lines = set()
+def watched(n):
+    if n > 2:
+        a = 1
+    else:
+        a = 2
+    for i in range(n):
+        if i % 2:
+            continue
+        a += i
+    return a
+for _ in range(10): watched(5)
+compiled(watched)
+mon.use_tool_id(mon.COVERAGE_ID, "cov")
+def line(code, number):
+    if code is watched.__code__: lines.add(number)
+    return mon.DISABLE
+mon.register_callback(mon.COVERAGE_ID, mon.events.LINE, line)
+mon.set_events(mon.COVERAGE_ID, mon.events.LINE)
+print(watched(2), sorted(lines))
+print(watched(4), sorted(lines))
+mon.restart_events()
+lines.clear()
+print(watched(1), sorted(lines))
+mon.set_events(mon.COVERAGE_ID, 0)
+mon.free_tool_id(mon.COVERAGE_ID)
+print(watched(6))
+""",
+    "cprofile": """
+import cProfile, pstats, io
+def leaf(x): return x + 1
+def watched(n):
+    return sum(leaf(i) for i in range(n)) + len([leaf(i) for i in range(n)])
+for _ in range(10): watched(5)
+compiled(leaf, watched)
+p = cProfile.Profile()
+p.enable()
+watched(10)
+p.disable()
+print(sorted((f[2], calls[0], calls[1]) for f, calls in pstats.Stats(p).stats.items() if "snippet" in f[0]))
+import profile
+""",
+    "tracer_from_another_thread": """
+import sys, threading, time
+events = []
+flag = []
+def watched():
+    n = 0
+    while not flag:
+        n += 1
+    return n > 0
+compiled(watched)
+def tracer(frame, event, arg):
+    if frame.f_code is watched.__code__ and len(events) < 3:
+        events.append(event)
+    if len(events) >= 3:
+        flag.append(1)
+    return tracer
+def arm():
+    time.sleep(0.05)
+    threading.settrace_all_threads(tracer)
+    for frame in sys._current_frames().values():
+        while frame:
+            frame.f_trace = tracer
+            frame = frame.f_back
+t = threading.Thread(target=arm)
+t.start()
+print(watched())
+sys.settrace(None)
+threading.settrace_all_threads(None)
+t.join()
+print(len(events), set(events) <= {"line", "opcode", "call", "return"})
+""",
+    "frames_of_other_threads": """
+import sys, threading, time, traceback
+stop, ready = [], threading.Event()
+def spinning(depth):
+    if depth:
+        return spinning(depth - 1)
+    ready.set()
+    i = 0
+    while not stop:
+        i += 1
+    return i
+compiled(spinning)
+t = threading.Thread(target=spinning, args=(5,))
+t.start()
+ready.wait()
+for _ in range(50):
+    names = [f.name for f in traceback.extract_stack(sys._current_frames()[t.ident]) if f.name == "spinning"]
+    assert len(names) == 6, names
+    time.sleep(0.001)
+frame = sys._current_frames()[t.ident]
+seen = frame.f_locals.get("i", 0)
+time.sleep(0.02)
+print(names, frame.f_lineno > 0)
+stop.append(1)
+t.join()
+""",
+    "faulthandler": """
+import faulthandler, sys, tempfile
+def inner(f):
+    faulthandler.dump_traceback(f)
+    return 1
+def outer(n, f):
+    return inner(f) if n == 0 else outer(n - 1, f) + 1
+with tempfile.TemporaryFile("w+") as f:
+    compiled(outer, inner)
+    outer(3, f)
+    f.seek(0)
+    print(*[line for line in f if "outer" in line or "inner" in line])
+""",
+    "weak_and_strong_views": """
+import gc, inspect, sys
+def watched(n):
+    held = [n]
+    views = []
+    for i in range(n):
+        views.append(sys._getframe())
+        views[-1].f_locals["n"]
+        held.append(i)
+    return views
+for _ in range(6): watched(3)
+compiled(watched)
+views = watched(4)
+print(len(set(map(id, views))), views[0].f_locals["held"], views[0].f_lineno, inspect.getframeinfo(views[0]).function, views[0].f_back)
+del views
+gc.collect()
+""",
+    "audit_and_hooks": """
+import sys
+seen = []
+def watched(x):
+    sys.audit("cendre.test", x)
+    return x
+compiled(watched)
+sys.addaudithook(lambda name, args: seen.append((name, args)) if name == "cendre.test" else None)
+watched(1), watched("a")
+print(seen)
+old = sys.excepthook
+sys.excepthook = lambda *e: print("hook", e[0].__name__)
+sys.excepthook = old
+def unraisable(x):
+    class Bad:
+        def __del__(self): raise ValueError(x)
+    Bad()
+    return x
+sys.unraisablehook = lambda u: print("unraisable", u.exc_type.__name__, u.exc_value, u.object.__qualname__)
+compiled(unraisable)
+print(unraisable(3))
+""",
+    "breakpoint_hook": """
+import sys
+def hook(*args):
+    f = sys._getframe(1)
+    f.f_locals["x"] = f.f_locals["x"] + 0.5
+    print("hook", f.f_lineno, dict(f.f_locals))
+sys.breakpointhook = hook
+def watched(x):
+    breakpoint()
+    y = x * 2
+    breakpoint()
+    return x + y
+for v in (1, 2.5): print(watched(v))
+compiled(watched)
+for v in (1, 2.5, 2**62): print(watched(v))
+""",
+}
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_same_under_cendre(name, entries):
+    support.same(SNIPPETS[name], entries=entries)
+
+
+@pytest.mark.parametrize("name", SNIPPETS)
+def test_same_at_first_sight(name):
+    support.same(SNIPPETS[name], mode="first")
+
+
+BACK = """
+import sys
+def hot(n):
+    total = 0
+    for i in range(n):
+        total += i
+    return total
+def gen(n):
+    for i in range(n):
+        yield i
+compiled(hot, gen)
+def entered():
+    # evidence that compiled code runs: ENTER_EXECUTOR in the bytecode, or, by vectorcall, frames that cendre pushed
+    before = jit.stats()["frames_pushed"]
+    hot(10)
+    return 255 in hot.__code__._co_code_adaptive[::2] or jit.stats()["frames_pushed"] > before
+assert entered(), "not entered at all"
+events = []
+def tracer(frame, event, arg):
+    events.append(event)
+    return tracer
+sys.settrace(tracer)
+hot(3), list(gen(2))
+sys.settrace(None)
+traced = len(events)
+assert traced > 10, events
+for _ in range(300):
+    hot(10), list(gen(3))
+import time
+end = time.monotonic() + 10
+while not entered() and time.monotonic() < end:
+    hot(1000)
+print(entered(), len(events) == traced, jit.is_compiled(hot))
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_compiled_code_is_entered_again_when_the_tracer_has_gone(entries):
+    assert support.python(BACK, entries=entries).split() == ["True", "True", "True"]
+
+
+FORK = """
+import multiprocessing, os, sys, time, warnings
+def work(n):
+    s = 0
+    for i in range(n):
+        s += i
+    return s
+end = time.monotonic() + 0.3
+while time.monotonic() < end: work(1000)
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    for _ in range(3):
+        pid = os.fork()
+        if pid == 0:
+            end = time.monotonic() + 0.2
+            while time.monotonic() < end: work(1000)
+            os._exit(0 if work(1000) == 499500 else 1)
+        assert os.waitstatus_to_exitcode(os.waitpid(pid, 0)[1]) == 0
+        work(100_000)
+print("ok")
+"""
+
+
+def test_fork_warns_no_more_than_without_us():
+    """Threads of ours are joined before a fork; parent and child go on."""
+    assert support.python(FORK).strip() == "ok"
+    assert support.python(FORK, enable=False, mode="plain").strip() == "ok"
