@@ -1,12 +1,13 @@
 //! Raising, handling and unwinding.
 //!
 //! Invariant: a frame enters a traceback once per exception that is raised in it, never for one that is raised *again*
-//! (bare `raise`, the end of `finally` and `with`, an exception that passes through `await` or `async for`). The ops that
-//! raise again leave a mark in the frame (`return_offset`, which is free while no callee runs inline);
-//! [`add_traceback`] looks at it and takes it away. Whoever ends a frame whose body answered RAISED calls that
-//! function too. Read docs/internals/contracts.md; `mod.rs` for inputs and outputs.
+//! (bare `raise`, the end of `finally` and `with`, an exception that passes through `await` or `async for`). Which of the two
+//! it was, [`raised_again`] tells from the instruction; only a RERAISE that has put `instr_ptr` back leaves a mark in the
+//! frame. Whoever ends a frame whose body answered RAISED calls [`add_traceback`], as [`unwind`] does.
+//! Read docs/internals/contracts.md; `mod.rs` for inputs and outputs.
 
 use super::stack::{OK, RAISED, bool_ref, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
+use cendre_bytecode::Opcode;
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
@@ -18,15 +19,28 @@ use cendre_cpython::refcount::{decref, incref, new_ref, xdecref};
 use cendre_cpython::tstate::ThreadState;
 use core::ffi::CStr;
 
-/// In `return_offset`: the exception that is set was raised again. No jump reaches that far.
+/// In `return_offset`, which is free while no callee runs inline: the exception that is set was raised again. No jump
+/// reaches that far.
 const RAISED_AGAIN: u16 = u16::MAX;
 
-/// Marks the frame and gives up the inputs.
-unsafe fn fail_again(fr: *mut Frame) -> i32 {
-    // SAFETY: an exception is set.
+/// Was the exception that is set raised *again* by this frame, so that it is in its traceback already? Takes the mark of a RERAISE away.
+///
+/// # Safety
+/// An exception is set and `instr_ptr` is the raising instruction; the GIL is held.
+pub unsafe fn raised_again(ts: *mut ThreadState, fr: *mut Frame) -> bool {
+    // SAFETY: the caller's contract.
     unsafe {
-        (*fr).return_offset = RAISED_AGAIN;
-        fail(fr)
+        if (*fr).return_offset == RAISED_AGAIN {
+            (*fr).return_offset = 0;
+            return true;
+        }
+        let unit = *(*fr).instr_ptr;
+        match Opcode::from_u8(unit.opcode()).map(|op| op.info().base) {
+            Some(Opcode::Reraise | Opcode::EndAsyncFor | Opcode::CleanupThrow) => true,
+            // A bare `raise` without anything to raise again raises a RuntimeError of its own.
+            Some(Opcode::RaiseVarargs) => unit.oparg() == 0 && handled(ts) == (*ts).current_exception,
+            _ => false,
+        }
     }
 }
 
@@ -37,10 +51,11 @@ unsafe fn fail_again(fr: *mut Frame) -> i32 {
 pub unsafe fn add_traceback(ts: *mut ThreadState, fr: *mut Frame) {
     // SAFETY: the caller's contract.
     unsafe {
-        if (*fr).return_offset == RAISED_AGAIN {
-            (*fr).return_offset = 0;
+        if raised_again(ts, fr) {
             return;
         }
+        // A frame that escapes must own its code object: the frame object gives that reference up.
+        (*fr).f_executable = (*fr).f_executable.make_heap_safe();
         let frame = ffi::PyThreadState_GetFrame(ts.cast());
         if frame.is_null() {
             // No memory for the frame object: CPython has put nothing in the exception's place.
@@ -193,9 +208,10 @@ pub unsafe extern "C" fn op_reraise(ts: *mut ThreadState, fr: *mut Frame, oparg:
         let exc = pop(fr).into_owned_ptr();
         if oparg != 0 {
             (*fr).instr_ptr = CodeObject::units((*fr).code()).offset(input(fr, 0).untag_int());
+            (*fr).return_offset = RAISED_AGAIN;
         }
         api::_PyErr_SetRaisedException(ts, exc);
-        fail_again(fr)
+        fail(fr)
     }
 }
 
@@ -209,7 +225,7 @@ pub unsafe extern "C" fn op_end_async_for(ts: *mut ThreadState, fr: *mut Frame, 
         let exc = object(fr, 1);
         if ffi::PyErr_GivenExceptionMatches(exc, ffi::PyExc_StopAsyncIteration) == 0 {
             api::_PyErr_SetRaisedException(ts, new_ref(exc));
-            return fail_again(fr);
+            return fail(fr);
         }
         drop_to(fr, 0);
     }
@@ -226,7 +242,7 @@ pub unsafe extern "C" fn op_cleanup_throw(ts: *mut ThreadState, fr: *mut Frame, 
         let exc = object(fr, 2);
         if ffi::PyErr_GivenExceptionMatches(exc, ffi::PyExc_StopIteration) == 0 {
             api::_PyErr_SetRaisedException(ts, new_ref(exc));
-            return fail_again(fr);
+            return fail(fr);
         }
         let value = StackRef::from_new((*exc.cast::<ffi::PyStopIterationObject>()).value);
         drop_to(fr, 0);
@@ -359,7 +375,7 @@ pub unsafe extern "C" fn op_raise_varargs(ts: *mut ThreadState, fr: *mut Frame, 
                 return fail(fr);
             }
             api::_PyErr_SetRaisedException(ts, new_ref(exc));
-            return fail_again(fr);
+            return fail(fr);
         }
         raise(ts, object(fr, 0), if oparg == 2 { object(fr, 1) } else { core::ptr::null_mut() });
         fail(fr)

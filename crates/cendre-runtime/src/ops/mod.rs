@@ -2,7 +2,8 @@
 //!
 //! A stack op finds its inputs at the bottom of the eval stack and leaves its outputs there (docs/internals/contracts.md). Inputs
 //! and outputs are stackrefs: owned, or tag 1 and borrowed; an input that is also an output keeps its tag. A register helper
-//! (`registers.rs`) borrows its operands and answers a new reference.
+//! (`registers.rs`) borrows its operands and answers a new reference. Inputs that CPython only looks at are best passed
+//! borrowed: a handler of the same instruction may want them on the stack below it (`with`: WITH_EXCEPT_START, RERAISE).
 //! Invariant: same results, exceptions, messages and order of finalisation as CPython 3.14's bytecodes; on error the
 //! inputs are given up, nothing is pushed, and -1 is answered. The frame is `ts->current_frame` throughout.
 //! Read `stack.rs` first, then the file of the theme.
@@ -70,7 +71,7 @@ pub mod operators;
 pub mod registers;
 mod stack;
 
-pub use exceptions::add_traceback;
+pub use exceptions::{add_traceback, raised_again};
 
 use std::sync::OnceLock;
 

@@ -93,16 +93,11 @@ unsafe fn finish_bool(fr: *mut Frame, truth: c_int, invert: bool) -> i32 {
     super::stack::OK
 }
 
-/// `PyObject_RichCompare` as COMPARE_OP does it: bit 16 of the oparg asks for a bool. Owned (or immortal), or null.
-///
-/// # Safety
-/// Both operands are alive; the GIL is held.
-#[inline]
-pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
-    // SAFETY: the caller's contract.
+/// `bool(res)` of a comparison's result, which is given up; null stays null (an exception is set).
+unsafe fn as_bool(res: *mut PyObject) -> *mut PyObject {
+    // SAFETY: res is owned or null.
     unsafe {
-        let res = ffi::PyObject_RichCompare(left, right, (oparg >> 5) as c_int);
-        if res.is_null() || oparg & 16 == 0 {
+        if res.is_null() {
             return res;
         }
         let truth = ffi::PyObject_IsTrue(res);
@@ -115,18 +110,29 @@ pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u
     }
 }
 
+/// The comparison of COMPARE_OP: bit 16 of the oparg asks for a bool. Owned (or immortal), or null.
+///
+/// # Safety
+/// Both operands are alive; the GIL is held.
+#[inline]
+pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let res = ffi::PyObject_RichCompare(left, right, (oparg >> 5) as c_int);
+        if oparg & 16 == 0 { res } else { as_bool(res) }
+    }
+}
+
 /// COMPARE_OP: `left <op> right`, as a bool if the oparg has bit 16.
 ///
 /// # Safety
 /// The contract of stack ops.
 pub unsafe extern "C" fn op_compare_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
-    // SAFETY: two inputs.
+    // SAFETY: two inputs, given up before the result is asked for its truth.
     unsafe {
-        let res = compare(object(fr, 0), object(fr, 1), oparg);
-        if res.is_null() {
-            return fail(fr);
-        }
-        finish_over(fr, StackRef::from_steal(res))
+        let res = ffi::PyObject_RichCompare(object(fr, 0), object(fr, 1), (oparg >> 5) as c_int);
+        super::stack::drop_to(fr, 0);
+        finish(fr, if oparg & 16 == 0 { res } else { as_bool(res) })
     }
 }
 
@@ -189,7 +195,7 @@ pub unsafe extern "C" fn op_binary_slice(_ts: *mut ThreadState, fr: *mut Frame, 
 /// # Safety
 /// The contract of stack ops.
 pub unsafe extern "C" fn op_store_slice(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
-    // SAFETY: inputs value, container, start, stop. CPython gives up the value before the container.
+    // SAFETY: inputs value, container, start, stop.
     unsafe {
         let slice = slice_of_top(fr);
         let failed = slice.is_null() || {
@@ -197,11 +203,7 @@ pub unsafe extern "C" fn op_store_slice(_ts: *mut ThreadState, fr: *mut Frame, _
             decref(slice);
             err != 0
         };
-        let container = pop(fr);
-        let value = pop(fr);
-        value.close();
-        container.close();
-        if failed { super::stack::RAISED } else { super::stack::OK }
+        finish_status(fr, failed)
     }
 }
 

@@ -1,7 +1,7 @@
 //! Register helpers: generic operations on values that live in machine registers.
 //!
-//! Invariant: every operand is *borrowed*: the machine code gives up what it owns behind the call; a result is a new
-//! reference, null (or -1, or tag 2) with an exception set. `instr_ptr` and locals are current, the eval stack is empty.
+//! Invariant: every operand is *borrowed*: the machine code gives up what it owns behind the call (but `list_append` takes
+//! the value over); a result is a new reference, null (or -1, or tag 2) with an exception set. `instr_ptr` and locals are current, the eval stack is empty.
 //! Read docs/internals/contracts.md; `mod.rs` for the stack ops, which share the code.
 
 use super::calls::after_call;
@@ -12,6 +12,7 @@ use crate::body::BodyResult;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
+use cendre_cpython::listobject::ListObject;
 use cendre_cpython::refcount::new_ref;
 use cendre_cpython::tstate::ThreadState;
 
@@ -22,13 +23,22 @@ pub const EXHAUSTED: u64 = 1;
 /// Tag of pairs: an exception is set.
 pub const ERROR: u64 = 2;
 
-/// LIST_APPEND: 0, or -1.
+/// LIST_APPEND: 0, or -1. The one helper that takes its operand over: `value` is an owned reference.
 ///
 /// # Safety
-/// `list` is a list, `value` alive; the GIL is held.
+/// `list` is a list, `value` owned; the GIL is held.
 pub unsafe extern "C" fn list_append(list: *mut PyObject, value: *mut PyObject) -> i32 {
-    // SAFETY: the caller's contract; PyList_Append makes a reference of its own.
-    unsafe { ffi::PyList_Append(list, value) }
+    // SAFETY: the caller's contract. A list being sorted has `allocated` -1, so that it is never written to here.
+    unsafe {
+        let l: *mut ListObject = list.cast();
+        let n = (*l).ob_base.ob_size;
+        if n < (*l).allocated {
+            *(*l).ob_item.add(n as usize) = value;
+            (*l).ob_base.ob_size = n + 1;
+            return 0;
+        }
+        api::_PyList_AppendTakeRefListResize(l, value)
+    }
 }
 
 /// SET_ADD: 0, or -1.

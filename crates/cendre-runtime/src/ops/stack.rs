@@ -118,7 +118,7 @@ pub(super) unsafe fn finish(fr: *mut Frame, res: *mut PyObject) -> i32 {
     OK
 }
 
-/// The same for two inputs whose result takes the place of the lower one before that is given up (BINARY_OP, COMPARE_OP).
+/// The same for two inputs whose result takes the place of the lower one before that is given up (BINARY_OP).
 ///
 /// # Safety
 /// There are two inputs; `res` is not NULL; if an object, owned.
