@@ -1,0 +1,327 @@
+//! What a code record keeps for generators, coroutines and awaits: shells, entries by instruction, await sites, counters.
+//!
+//! Invariants: `start` and `resume_at` belong to the body at `body` (an artifact lives as long as its code object, so the
+//! address cannot mean another one); a shell on the shelf is CLEARED, untracked, has one reference (ours) and *borrows* its
+//! code object, else no code object with shells would ever be freed. Read docs/internals/awaits.md, "Shells".
+
+use crate::coro::SiteReport;
+use crate::gil::Gil;
+use crate::record::CodeRecord;
+use cendre_bytecode::Opcode;
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::genobject::GenObject;
+use core::ffi::c_void;
+use core::ptr;
+
+/// One `await f(...)` of a code object; its instructions in code units.
+#[derive(Clone, Debug)]
+pub struct AwaitSite {
+    pub call: u32,
+    pub send: u32,
+    pub finished: u64,
+    pub suspended: u64,
+    pub raised: u64,
+    pub declined: u64,
+}
+
+impl AwaitSite {
+    fn new(call: u32, send: u32) -> AwaitSite {
+        AwaitSite { call, send, finished: 0, suspended: 0, raised: 0, declined: 0 }
+    }
+
+    pub(super) fn report(&self) -> SiteReport {
+        SiteReport {
+            call_unit: self.call,
+            calls: self.finished + self.suspended + self.raised + self.declined,
+            finished: self.finished,
+            suspended: self.suspended,
+            raised: self.raised,
+            declined: self.declined,
+        }
+    }
+}
+
+macro_rules! counters {
+    ($($(#[doc = $doc:literal])+ $name:ident,)*) => {
+        /// Counters, per code object or summed.
+        #[derive(Clone, Default, Debug)]
+        pub struct CoroStats { $($(#[doc = $doc])+ pub $name: u64,)* }
+        impl CoroStats {
+            /// Adds another's counters.
+            pub fn add(&mut self, other: &CoroStats) {
+                $(self.$name += other.$name;)*
+            }
+            /// Names and values, for `stats()`.
+            pub fn named(&self) -> Vec<(&'static str, u64)> {
+                vec![$((stringify!($name), self.$name),)*]
+            }
+        }
+    };
+}
+
+counters! {
+    /// Awaited calls that machine code made.
+    await_calls,
+    /// Of these: the value came at once.
+    await_finished,
+    /// Of these: suspended.
+    await_suspended,
+    /// Of these: raised.
+    await_raised,
+    /// Of these: declined, an ordinary call was made.
+    await_declined,
+    /// As callee: the value came at once, no coroutine object was published.
+    values,
+    /// As callee: suspended in a genuine coroutine.
+    suspended,
+    /// As callee: raised.
+    raised,
+    /// As callee: declined.
+    declined,
+    /// Suspended generators and coroutines that were resumed natively.
+    resumed,
+    /// Of all native runs: went on in the interpreter.
+    left,
+    /// Coroutine objects that were made as shells.
+    shells_made,
+    /// Shells that somebody kept, or that came back when there were enough.
+    shells_lost,
+}
+
+impl CoroStats {
+    /// Adds an await site to the sums by caller.
+    pub fn add_site(&mut self, site: &AwaitSite) {
+        self.await_calls += site.report().calls;
+        self.await_finished += site.finished;
+        self.await_suspended += site.suspended;
+        self.await_raised += site.raised;
+        self.await_declined += site.declined;
+    }
+}
+
+/// Counters of code objects that are gone.
+static BURIED: Gil<Option<CoroStats>> = Gil::new(None);
+
+pub(super) fn buried() -> CoroStats {
+    // SAFETY: the runtime runs with the GIL held; the value is copied at once.
+    unsafe { BURIED.get().clone().unwrap_or_default() }
+}
+
+pub(super) fn forget_buried() {
+    // SAFETY: as above.
+    unsafe { *BURIED.get() = None }
+}
+
+/// How a fresh activation begins: what the instructions before the first RESUME do.
+#[derive(Clone, Default, Debug)]
+pub struct Start {
+    /// The first RESUME, and its entry in the body.
+    pub unit: u32,
+    pub at: u64,
+    /// Slots that MAKE_CELL turns into cells.
+    pub cells: Vec<u32>,
+    /// How many free variables COPY_FREE_VARS copies.
+    pub free: u32,
+    /// Positional arguments fill the first slots and nothing else is to be done.
+    pub simple: bool,
+    /// Positional arguments.
+    pub argcount: u32,
+    /// Calling it gives something that can be awaited: a coroutine, or a generator marked so.
+    pub awaitable: bool,
+}
+
+/// What a code record keeps.
+pub struct CoroData {
+    /// The body that the next two belong to; null: not looked yet.
+    body: *const c_void,
+    /// None: cannot be started natively.
+    pub start: Option<Start>,
+    /// By code unit: entry of the RESUME there, plus one; 0 for none.
+    resume_at: Vec<u16>,
+    /// Shells that are ready.
+    pub(super) shelf: Vec<*mut GenObject>,
+    /// Shells that run right now, and the most there ever were.
+    pub(super) out: usize,
+    pub(super) deepest: usize,
+    /// The awaits of this code that ran, by the front end's number.
+    pub sites: Vec<Option<AwaitSite>>,
+    pub stats: CoroStats,
+}
+
+impl Default for CoroData {
+    fn default() -> CoroData {
+        CoroData {
+            body: ptr::null(),
+            start: None,
+            resume_at: Vec::new(),
+            shelf: Vec::new(),
+            out: 0,
+            deepest: 0,
+            sites: Vec::new(),
+            stats: CoroStats::default(),
+        }
+    }
+}
+
+impl Drop for CoroData {
+    /// Runs when the code object dies, with the GIL held: no shell is out then, since each that is out owns its code.
+    fn drop(&mut self) {
+        for shell in core::mem::take(&mut self.shelf) {
+            // SAFETY: shells on the shelf are ours alone.
+            unsafe { super::shell::free(shell) };
+        }
+        // SAFETY: the runtime runs with the GIL held; nothing here runs Python code.
+        let buried = unsafe { BURIED.get() }.get_or_insert_default();
+        buried.add(&self.stats);
+        for site in self.sites.iter().flatten() {
+            buried.add_site(site);
+        }
+    }
+}
+
+impl CoroData {
+    /// The await with this number, whose CALL is the instruction of the frame. None: no such await, see [`send_behind`].
+    ///
+    /// The front end numbers all awaits of a code object in order, so that every body of it means the same by a number.
+    ///
+    /// # Safety
+    /// `code` is the record's code object, `call` the unit of one of its CALLs; the GIL is held.
+    #[inline(always)]
+    pub unsafe fn site(&mut self, number: i64, code: *mut CodeObject, call: u32) -> Option<&mut AwaitSite> {
+        let n = number as usize;
+        if !self.sites.get(n).is_some_and(|s| s.as_ref().is_some_and(|s| s.call == call)) {
+            // SAFETY: the caller's contract.
+            unsafe { self.new_site(n, code, call)? };
+        }
+        self.sites.get_mut(n)?.as_mut()
+    }
+
+    #[cold]
+    unsafe fn new_site(&mut self, n: usize, code: *mut CodeObject, call: u32) -> Option<()> {
+        // SAFETY: the caller's contract.
+        let send = unsafe { send_behind(code, call)? };
+        // An await takes eight units at least: a number beyond that is none of this code.
+        // SAFETY: as above.
+        if n > unsafe { CodeObject::len(code) } {
+            return None;
+        }
+        if self.sites.len() <= n {
+            self.sites.resize(n + 1, None);
+        }
+        self.sites[n] = Some(AwaitSite::new(call, send));
+        Some(())
+    }
+
+    pub(super) fn reset(&mut self) {
+        self.stats = CoroStats::default();
+        for site in self.sites.iter_mut().flatten() {
+            *site = AwaitSite::new(site.call, site.send);
+        }
+    }
+}
+
+/// The SEND of an await whose CALL stands at this unit: behind its caches, a GET_AWAITABLE and a LOAD_CONST.
+///
+/// # Safety
+/// `code` is a live code object; the GIL is held.
+pub unsafe fn send_behind(code: *mut CodeObject, call: u32) -> Option<u32> {
+    // SAFETY: the slice is the code's own units.
+    let units = unsafe { core::slice::from_raw_parts(CodeObject::units(code), CodeObject::len(code)) };
+    let mut unit = call as usize + 1 + Opcode::Call.caches() as usize;
+    let mut awaits = false;
+    loop {
+        match Opcode::from_u8(units.get(unit)?.opcode())?.base() {
+            Opcode::GetAwaitable => awaits = true,
+            Opcode::LoadConst | Opcode::ExtendedArg => {}
+            Opcode::Send if awaits => return Some(unit as u32),
+            _ => return None,
+        }
+        unit += 1;
+    }
+}
+
+/// Reads start and entries anew if the body is another one than last time.
+///
+/// # Safety
+/// The record has a body and a living code object; the GIL is held.
+#[inline(always)]
+pub unsafe fn refresh(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if (*record).coro.body != (*record).body {
+            read_entries(record);
+        }
+    }
+}
+
+#[cold]
+unsafe fn read_entries(record: *mut CodeRecord) {
+    // SAFETY: as in `refresh`; nothing here runs Python code.
+    unsafe {
+        let code = (*record).code;
+        let Some(artifact) = &(*record).artifact else { return };
+        let mut table = vec![0u16; CodeObject::len(code)];
+        for (at, unit) in artifact.entries.iter().enumerate().skip(1) {
+            let entry = u16::try_from(at + 1).unwrap_or(0);
+            if let Some(word) = table.get_mut(*unit as usize) {
+                *word = entry;
+            }
+        }
+        let start = read_start(code).and_then(|mut start| {
+            start.at = artifact.entry_at(start.unit)?;
+            Some(start)
+        });
+        let coro = &mut (*record).coro;
+        coro.resume_at = table;
+        coro.start = start;
+        coro.body = (*record).body;
+    }
+}
+
+impl CoroData {
+    /// The entry for the RESUME at this unit; call [`refresh`] first.
+    #[inline(always)]
+    pub fn entry_of(&self, unit: usize) -> Option<u64> {
+        match self.resume_at.get(unit) {
+            Some(&n) if n != 0 => Some(u64::from(n) - 1),
+            _ => None,
+        }
+    }
+}
+
+/// What the instructions before the first RESUME do: COPY_FREE_VARS, MAKE_CELL, RETURN_GENERATOR, POP_TOP.
+///
+/// Nobody instruments or specialises these. None where there is anything else among them.
+unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
+    // SAFETY: `_co_firsttraceable` lies in the code, or is its length.
+    let (units, flags) = unsafe {
+        let n = (*code)._co_firsttraceable as usize;
+        if n >= CodeObject::len(code) {
+            return None;
+        }
+        (core::slice::from_raw_parts(CodeObject::units(code), n), (*code).co_flags)
+    };
+    let mut start = Start { unit: units.len() as u32, ..Start::default() };
+    let mut generator = false;
+    for u in units {
+        match Opcode::from_u8(u.opcode())? {
+            Opcode::CopyFreeVars => start.free = u32::from(u.oparg()),
+            Opcode::MakeCell => start.cells.push(u32::from(u.oparg())),
+            Opcode::ReturnGenerator => generator = true,
+            Opcode::PopTop | Opcode::Nop => {}
+            _ => return None,
+        }
+    }
+    if !generator {
+        return None;
+    }
+    // SAFETY: a live code object.
+    let (argcount, kwonly) = unsafe { ((*code).co_argcount, (*code).co_kwonlyargcount) };
+    start.argcount = argcount as u32;
+    start.awaitable = flags & (co_flags::COROUTINE | co_flags::ITERABLE_COROUTINE) != 0;
+    start.simple = start.free == 0
+        && start.cells.is_empty()
+        && kwonly == 0
+        && flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0;
+    Some(start)
+}

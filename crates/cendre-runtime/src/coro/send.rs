@@ -1,0 +1,139 @@
+//! Sending to receivers and taking items from generators, for machine code: `send`, `gen_next`, `drop_receiver`.
+//!
+//! Invariant: same values, exceptions and tracebacks as SEND and FOR_ITER; objects of compiled code run natively, everything
+//! else as CPython does it. Read docs/internals/awaits.md, "Resuming".
+
+use super::run::{resumable, resume};
+use super::shell;
+use crate::body::{self, BodyResult};
+use crate::frames;
+use crate::record;
+use cendre_cpython::api;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::genobject::GenObject;
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount;
+use cendre_cpython::tstate::ThreadState;
+
+/// Answers of helpers for machine code.
+pub mod answer {
+    /// Finished with a value; of `gen_next`: an item.
+    pub const VALUE: u64 = 0;
+    /// Suspended or yielded; of `gen_next`: exhausted.
+    pub const OTHER: u64 = 1;
+    /// An exception is set.
+    pub const RAISED: u64 = 2;
+    /// `await_call`: an ordinary call was made, its result is still to be awaited.
+    pub const DECLINED: u64 = 3;
+    /// `send`: nothing done, leave at the SEND, since the C stack is low.
+    pub const LEAVE: u64 = 4;
+}
+
+const RAISED: BodyResult = BodyResult::new(answer::RAISED, 0);
+
+/// Whether this is exactly a generator or a coroutine.
+#[inline(always)]
+pub(super) unsafe fn is_generator(o: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    unsafe {
+        let ty = refcount::type_of(o);
+        ty == &raw mut ffi::PyCoro_Type || ty == &raw mut ffi::PyGen_Type
+    }
+}
+
+/// SEND: `(0, the receiver's value)`, `(1, what it yielded)`, `(2, _)` raised, `(4, _)` nothing done: please leave at the SEND.
+///
+/// # Safety
+/// Called by machine code in `fr` at a SEND; `receiver` and `value` are borrowed.
+pub unsafe extern "C" fn send(
+    ts: *mut ThreadState,
+    _fr: *mut Frame,
+    receiver: *mut PyObject,
+    value: *mut PyObject,
+    _site: i64,
+) -> BodyResult {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if is_generator(receiver) {
+            if frames::low_stack(ts) {
+                // The interpreter sends without C stack.
+                return BodyResult::new(answer::LEAVE, 0);
+            }
+            let g: *mut GenObject = receiver.cast();
+            if let Some((record, at)) = resumable(ts, g, value) {
+                let result = resume(ts, g, record, at, value);
+                return match result.tag {
+                    body::RETURNED => BodyResult::new(answer::VALUE, result.value),
+                    body::YIELDED => BodyResult::new(answer::OTHER, result.value),
+                    _ => RAISED,
+                };
+            }
+        }
+        let mut out = core::ptr::null_mut();
+        match ffi::PyIter_Send(receiver, value, &mut out) {
+            ffi::PySendResult::PYGEN_RETURN => BodyResult::new(answer::VALUE, out as u64),
+            ffi::PySendResult::PYGEN_NEXT => BodyResult::new(answer::OTHER, out as u64),
+            _ => RAISED,
+        }
+    }
+}
+
+/// FOR_ITER over a generator: `(0, item)`, `(1, _)` exhausted, `(2, _)` raised. Any iterator will do.
+///
+/// # Safety
+/// Called by machine code in `fr` at a FOR_ITER; `iterator` is borrowed.
+pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator: *mut PyObject) -> BodyResult {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if refcount::type_of(iterator) == &raw mut ffi::PyGen_Type {
+            let g: *mut GenObject = iterator.cast();
+            if let Some((record, at)) = resumable(ts, g, ffi::Py_None()) {
+                let result = resume(ts, g, record, at, ffi::Py_None());
+                return match result.tag {
+                    body::YIELDED => BodyResult::new(answer::VALUE, result.value),
+                    body::RETURNED => {
+                        refcount::decref(result.value as *mut PyObject);
+                        BodyResult::new(answer::OTHER, 0)
+                    }
+                    _ => RAISED,
+                };
+            }
+        }
+        let Some(next) = (*refcount::type_of(iterator)).tp_iternext else {
+            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"object is not an iterator".as_ptr());
+            return RAISED;
+        };
+        let item = next(iterator);
+        if !item.is_null() {
+            return BodyResult::new(answer::VALUE, item as u64);
+        }
+        if (*ts).current_exception.is_null() {
+            return BodyResult::new(answer::OTHER, 0);
+        }
+        if api::_PyErr_ExceptionMatches(ts, ffi::PyExc_StopIteration) == 0 {
+            return RAISED;
+        }
+        api::_PyEval_MonitorRaise(ts, fr, (*fr).instr_ptr);
+        api::_PyErr_Clear(ts);
+        BodyResult::new(answer::OTHER, 0)
+    }
+}
+
+/// END_SEND's half that lets the receiver go: a finished coroutine becomes a shell.
+///
+/// # Safety
+/// Called by machine code; `receiver` is an owned reference. May run Python code.
+pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, receiver: *mut PyObject) {
+    // SAFETY: the caller's contract; a coroutine keeps its code object also when it is finished.
+    unsafe {
+        if refcount::type_of(receiver) == &raw mut ffi::PyCoro_Type {
+            let g: *mut GenObject = receiver.cast();
+            let record = record::find((*g).gi_iframe.code());
+            if !record.is_null() && !(*record).body.is_null() {
+                shell::give_back(record, g);
+                return;
+            }
+        }
+        refcount::decref(receiver);
+    }
+}

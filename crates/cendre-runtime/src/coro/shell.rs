@@ -1,0 +1,159 @@
+//! Shells: coroutine objects kept ready per code object, so that an awaited call needs no allocation.
+//!
+//! Invariants: on the shelf a shell is CLEARED, untracked, unreferenced by others, without weak references and `cr_origin`,
+//! and borrows its code object. Handed out it owns the code object and stays untracked until it suspends, leaves, or turns
+//! out to be kept by somebody (deallocation untracks unconditionally, so no reference of ours is dropped before tracking).
+//! Read docs/internals/awaits.md, "Shells".
+
+use super::data::CoroData;
+use crate::record::CodeRecord;
+use cendre_cpython::api;
+use cendre_cpython::code::CodeObject;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::gc;
+use cendre_cpython::genobject::{GenObject, frame_state};
+use cendre_cpython::refcount;
+use cendre_cpython::stackref::StackRef;
+
+/// Shells that a code object keeps in any case.
+const AT_LEAST: usize = 256;
+/// Most shells that a code object keeps, however deep its recursion was.
+const AT_MOST: usize = 4096;
+
+/// A shell for a call of this function; null without memory (no exception is set).
+///
+/// # Safety
+/// `f` is a live function whose code is that of the record and makes generators or coroutines; the GIL is held.
+#[inline]
+pub unsafe fn take(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let coro: *mut CoroData = &raw mut (*record).coro;
+        let shell = match (*coro).shelf.pop() {
+            Some(shell) => {
+                // Both are the function's, which another closure over the same code may have changed.
+                set(&raw mut (*shell).gi_name, (*f).func_name);
+                set(&raw mut (*shell).gi_qualname, (*f).func_qualname);
+                shell
+            }
+            None => {
+                let made: *mut GenObject = api::_Py_MakeCoro(f).cast();
+                if made.is_null() {
+                    ffi::PyErr_Clear();
+                    return made;
+                }
+                ffi::PyObject_GC_UnTrack(made.cast());
+                (*coro).stats.shells_made += 1;
+                made
+            }
+        };
+        (*shell).gi_iframe.f_executable = StackRef::from_new((*record).code.cast());
+        (*coro).out += 1;
+        (*coro).deepest = (*coro).deepest.max((*coro).out);
+        shell
+    }
+}
+
+#[inline(always)]
+unsafe fn set(slot: *mut *mut PyObject, value: *mut PyObject) {
+    // SAFETY: a name is an exact or derived str; dropping the old one last leaves the slot right whatever that runs.
+    unsafe {
+        let old = *slot;
+        if old != value {
+            *slot = refcount::new_ref(value);
+            refcount::xdecref(old);
+        }
+    }
+}
+
+/// Notes that a shell that was taken no longer runs natively.
+///
+/// # Safety
+/// The record is alive; the GIL is held.
+#[inline(always)]
+pub unsafe fn came_back(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe { (*record).coro.out = (*record).coro.out.saturating_sub(1) }
+}
+
+/// Whether nobody but us can ever find this object again.
+#[inline(always)]
+unsafe fn reusable(g: *mut GenObject) -> bool {
+    // SAFETY: a live generator or coroutine.
+    unsafe {
+        refcount::refcnt(g.cast()) == 1
+            && (*g).gi_weakreflist.is_null()
+            && (*g).gi_origin_or_finalizer.is_null()
+            && (*g).gi_frame_state == frame_state::FRAME_CLEARED
+    }
+}
+
+/// Consumes a reference to an object that has finished: on the shelf, or dropped.
+///
+/// # Safety
+/// `g` is a generator or coroutine of the record's code, which is alive; the GIL is held. May run Python code, and the record
+/// may be gone afterwards.
+pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let coro: *mut CoroData = &raw mut (*record).coro;
+        let limit = (*coro).deepest.clamp(AT_LEAST, AT_MOST);
+        if reusable(g) && (*coro).shelf.len() < limit && super::enabled() {
+            if gc::is_tracked(g.cast()) {
+                ffi::PyObject_GC_UnTrack(g.cast());
+            }
+            let code = (*g).gi_iframe.f_executable;
+            (*g).gi_iframe.f_executable = code.borrow();
+            (*coro).shelf.push(g);
+            // Last: this may be the code object's end, and the record's.
+            code.close();
+            return;
+        }
+        (*coro).stats.shells_lost += 1;
+        drop_object(g);
+    }
+}
+
+/// Gives up our reference to an object that may be untracked.
+///
+/// # Safety
+/// An owned reference; the GIL is held. May run Python code.
+pub unsafe fn drop_object(g: *mut GenObject) {
+    // SAFETY: the caller's contract; a complete object may be tracked.
+    unsafe {
+        if !gc::is_tracked(g.cast()) {
+            ffi::PyObject_GC_Track(g.cast());
+        }
+        refcount::decref(g.cast());
+    }
+}
+
+/// Frees a shell from the shelf.
+///
+/// # Safety
+/// It is on no shelf any more; its code object still stands; the GIL is held.
+pub(super) unsafe fn free(g: *mut GenObject) {
+    // SAFETY: a cleared generator that borrows its code: only its names go, which are strings.
+    unsafe { drop_object(g) }
+}
+
+/// Frees all shells of a record.
+///
+/// # Safety
+/// The record is alive; the GIL is held.
+pub unsafe fn drop_all(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract. The code object is kept until the last of them is gone.
+    unsafe {
+        let code: *mut CodeObject = (*record).code;
+        let shells = core::mem::take(&mut (*record).coro.shelf);
+        if code.is_null() {
+            return;
+        }
+        refcount::incref(code.cast());
+        for g in shells {
+            free(g);
+        }
+        refcount::decref(code.cast());
+    }
+}

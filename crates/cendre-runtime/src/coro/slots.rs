@@ -1,0 +1,250 @@
+//! Takes over the slots by which C code resumes generators and coroutines: `am_send`, `tp_iternext`, and `send` methods.
+//!
+//! A Task steps its coroutine through `am_send`, `sum()` and `next()` step generators through `tp_iternext`, Python code calls
+//! `send`. An object of compiled code is resumed natively, everything else by CPython's own function.
+//! Invariant: the original is called for whatever cannot run natively, so results never differ; `disable` puts back exactly
+//! what `enable` found, unless somebody has patched a slot after us (then ours stays and only forwards).
+//! Read docs/internals/awaits.md, "Slots".
+
+use super::run::{resumable, resume};
+use crate::body;
+use crate::gil::Gil;
+use cendre_cpython::api;
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
+use cendre_cpython::genobject::GenObject;
+use cendre_cpython::methodobject::MethodDescrObject;
+use cendre_cpython::refcount;
+use cendre_cpython::tstate::ThreadState;
+use core::ptr;
+
+type SendFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> ffi::PySendResult;
+type NextFunc = unsafe extern "C" fn(*mut PyObject) -> *mut PyObject;
+type Method = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
+
+/// What was found there; None: not taken over.
+struct Originals {
+    gen_send: Option<SendFunc>,
+    coro_send: Option<SendFunc>,
+    gen_next: Option<NextFunc>,
+    gen_method: Option<Method>,
+    coro_method: Option<Method>,
+    /// Forward only.
+    off: bool,
+}
+
+static ORIGINALS: Gil<Originals> = Gil::new(Originals {
+    gen_send: None,
+    coro_send: None,
+    gen_next: None,
+    gen_method: None,
+    coro_method: None,
+    off: true,
+});
+
+/// Takes the slots over. Doing so twice does nothing.
+///
+/// # Safety
+/// The GIL is held; the generator types are ready.
+///
+/// # Errors
+/// In a sentence, if this CPython has not the slots that 3.14 has; nothing is changed then.
+pub unsafe fn enable() -> Result<(), String> {
+    // SAFETY: the caller's contract. All of these lie in CPython's writable static data.
+    unsafe {
+        let (gen_type, coro_type) = (&raw mut ffi::PyGen_Type, &raw mut ffi::PyCoro_Type);
+        let gen_def = send_method(gen_type);
+        let coro_def = send_method(coro_type);
+        let (gen_async, coro_async) = ((*gen_type).tp_as_async, (*coro_type).tp_as_async);
+        if gen_def.is_null() || coro_def.is_null() || gen_async.is_null() || coro_async.is_null() {
+            return Err("this CPython's generators have no send slots".to_owned());
+        }
+        let o = ORIGINALS.get();
+        o.off = false;
+        if o.gen_send.is_some() {
+            return Ok(());
+        }
+        // Both types may share one table of slots: read everything before the first store.
+        o.gen_send = (*gen_async).am_send;
+        o.coro_send = (*coro_async).am_send;
+        o.gen_next = (*gen_type).tp_iternext;
+        o.gen_method = Some((*gen_def).ml_meth.PyCFunction);
+        o.coro_method = Some((*coro_def).ml_meth.PyCFunction);
+        (*gen_async).am_send = Some(gen_am_send);
+        (*coro_async).am_send = Some(coro_am_send);
+        (*gen_type).tp_iternext = Some(gen_iternext);
+        (*gen_def).ml_meth.PyCFunction = gen_send_method;
+        (*coro_def).ml_meth.PyCFunction = coro_send_method;
+        Ok(())
+    }
+}
+
+/// Puts back what was there. What somebody has patched since keeps calling us, and we forward.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn disable() {
+    // SAFETY: as in `enable`.
+    unsafe {
+        let o = ORIGINALS.get();
+        o.off = true;
+        let (Some(gen_next), Some(gen_method), Some(coro_method)) = (o.gen_next, o.gen_method, o.coro_method) else {
+            return;
+        };
+        let (gen_type, coro_type) = (&raw mut ffi::PyGen_Type, &raw mut ffi::PyCoro_Type);
+        let (gen_async, coro_async) = ((*gen_type).tp_as_async, (*coro_type).tp_as_async);
+        let (gen_def, coro_def) = (send_method(gen_type), send_method(coro_type));
+        let ours = (*gen_async).am_send.is_some_and(|f| ptr::fn_addr_eq(f, gen_am_send as SendFunc))
+            && (*coro_async).am_send.is_some_and(|f| ptr::fn_addr_eq(f, coro_am_send as SendFunc))
+            && (*gen_type).tp_iternext.is_some_and(|f| ptr::fn_addr_eq(f, gen_iternext as NextFunc))
+            && !gen_def.is_null()
+            && ptr::fn_addr_eq((*gen_def).ml_meth.PyCFunction, gen_send_method as Method)
+            && !coro_def.is_null()
+            && ptr::fn_addr_eq((*coro_def).ml_meth.PyCFunction, coro_send_method as Method);
+        if !ours {
+            return;
+        }
+        (*gen_async).am_send = o.gen_send;
+        (*coro_async).am_send = o.coro_send;
+        (*gen_type).tp_iternext = Some(gen_next);
+        (*gen_def).ml_meth.PyCFunction = gen_method;
+        (*coro_def).ml_meth.PyCFunction = coro_method;
+        (o.gen_send, o.coro_send, o.gen_next, o.gen_method, o.coro_method) = (None, None, None, None, None);
+    }
+}
+
+/// The method definition behind `type.send`, or null.
+unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
+    // SAFETY: the type is ready; a method descriptor keeps its definition.
+    unsafe {
+        let name = ffi::PyUnicode_InternFromString(c"send".as_ptr());
+        if name.is_null() {
+            ffi::PyErr_Clear();
+            return ptr::null_mut();
+        }
+        let descriptor = api::_PyType_Lookup(ty, name);
+        refcount::decref(name);
+        if descriptor.is_null() || refcount::type_of(descriptor) != &raw mut ffi::PyMethodDescr_Type {
+            return ptr::null_mut();
+        }
+        let def = (*descriptor.cast::<MethodDescrObject>()).d_method;
+        if def.is_null() || (*def).ml_flags != ffi::METH_O { ptr::null_mut() } else { def }
+    }
+}
+
+/// Resumes natively if that is possible.
+#[inline(always)]
+unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
+    // SAFETY: a live object; exactly a generator or coroutine once its type says so.
+    unsafe {
+        if refcount::type_of(o) != ty || ORIGINALS.get().off {
+            return None;
+        }
+        let ts = ThreadState::current();
+        let (record, at) = resumable(ts, o.cast::<GenObject>(), value)?;
+        Some(resume(ts, o.cast(), record, at, value))
+    }
+}
+
+unsafe fn am_send(
+    result: body::BodyResult,
+    out: *mut *mut PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: the slot's caller passes a place for the result.
+    unsafe {
+        *out = result.value as *mut PyObject;
+        match result.tag {
+            body::RETURNED => ffi::PySendResult::PYGEN_RETURN,
+            body::YIELDED => ffi::PySendResult::PYGEN_NEXT,
+            _ => {
+                *out = ptr::null_mut();
+                ffi::PySendResult::PYGEN_ERROR
+            }
+        }
+    }
+}
+
+unsafe extern "C" fn gen_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
+    // SAFETY: called as am_send of the generator type.
+    unsafe {
+        if let Some(result) = native(o, &raw mut ffi::PyGen_Type, value) {
+            return am_send(result, out);
+        }
+        match ORIGINALS.get().gen_send {
+            Some(original) => original(o, value, out),
+            None => ffi::PySendResult::PYGEN_ERROR,
+        }
+    }
+}
+
+unsafe extern "C" fn coro_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
+    // SAFETY: called as am_send of the coroutine type.
+    unsafe {
+        if let Some(result) = native(o, &raw mut ffi::PyCoro_Type, value) {
+            return am_send(result, out);
+        }
+        match ORIGINALS.get().coro_send {
+            Some(original) => original(o, value, out),
+            None => ffi::PySendResult::PYGEN_ERROR,
+        }
+    }
+}
+
+/// The value of an iterator's step: null without an exception where a generator just ends.
+unsafe fn step(result: body::BodyResult, quiet: bool) -> *mut PyObject {
+    // SAFETY: an answer of `resume`.
+    unsafe {
+        let value = result.value as *mut PyObject;
+        match result.tag {
+            body::YIELDED => value,
+            body::RETURNED => {
+                if !super::is_none(value) {
+                    api::_PyGen_SetStopIterationValue(value);
+                } else if !quiet {
+                    ffi::PyErr_SetNone(ffi::PyExc_StopIteration);
+                }
+                refcount::decref(value);
+                ptr::null_mut()
+            }
+            _ => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called as tp_iternext of the generator type.
+    unsafe {
+        if let Some(result) = native(o, &raw mut ffi::PyGen_Type, ffi::Py_None()) {
+            return step(result, true);
+        }
+        match ORIGINALS.get().gen_next {
+            Some(original) => original(o),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn gen_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called as the method `send` of a generator.
+    unsafe {
+        if let Some(result) = native(o, &raw mut ffi::PyGen_Type, value) {
+            return step(result, false);
+        }
+        match ORIGINALS.get().gen_method {
+            Some(original) => original(o, value),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe extern "C" fn coro_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called as the method `send` of a coroutine.
+    unsafe {
+        if let Some(result) = native(o, &raw mut ffi::PyCoro_Type, value) {
+            return step(result, false);
+        }
+        match ORIGINALS.get().coro_method {
+            Some(original) => original(o, value),
+            None => ptr::null_mut(),
+        }
+    }
+}
