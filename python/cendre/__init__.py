@@ -22,7 +22,7 @@ except ImportError as _error:
     raise ImportError(_sentence(_error)) from None
 
 __version__ = "0.1.0"
-__all__ = ["disable", "enable", "explain", "is_enabled", "jit"]
+__all__ = ["disable", "enable", "explain", "get_include", "is_enabled", "jit"]
 
 
 def enable(threshold=None):
@@ -59,6 +59,13 @@ def explain(file=None):
     out = sys.stdout if file is None else file
     isatty = getattr(out, "isatty", None)
     out.write(text([collect()], colour=bool(isatty and isatty())))
+
+
+def get_include():
+    """The folder of `cendre.h`, for extensions that understand awaited calls."""
+    import os.path
+
+    return os.path.join(os.path.dirname(__file__), "include")
 
 
 def __getattr__(name):

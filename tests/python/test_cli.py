@@ -355,7 +355,8 @@ def test_report_as_text():
         {"name": "slow", "file": "app.py", "line": 5, "state": "refused", "reason": "uses eval", "calls": 4,
          "leaves": [], "awaits": []},
         {"name": "quick", "file": "app.py", "line": 1, "state": "compiled", "reason": None, "calls": 12345,
-         "samples": 0, "compiles": 2, "raises": 1, "leaves": [[2, "not an int", 1], [3, "overflow", 20]], "awaits": [[4, 30, 20, 10]]}]}
+         "samples": 0, "compiles": 2, "raises": 1,
+         "leaves": [[2, "not an int", 1], [3, "overflow", 20]], "awaits": [[4, 30, 20, 10]]}]}
     assert _report.text([report]) == textwrap.dedent("""\
         cendre: app.py (process 12)
           functions seen: 3 (1 compiled, 1 cold, 1 refused)

@@ -59,7 +59,7 @@ def test_what_the_wheel_holds(wheel):
         assert len(start) == 1 and ("/" not in start[0] or "/purelib/" in start[0])
         assert archive.read(start[0]) == (ROOT / "cendre.data/purelib/cendre_autostart.pth").read_bytes()
     modules = {name for name in names if name.startswith("cendre/")}
-    assert {"cendre/__init__.py", "cendre/__main__.py", "cendre/py.typed", "cendre/_cendre.pyi",
+    assert {"cendre/__init__.py", "cendre/__main__.py", "cendre/include/cendre.h", "cendre/py.typed", "cendre/_cendre.pyi",
             "cendre/_cendre.cpython-314-x86_64-linux-gnu.so"} <= modules
     sources = {f"cendre/{path.relative_to(ROOT / 'python/cendre')}" for path in (ROOT / "python/cendre").rglob("*.py")}
     assert sources <= modules
@@ -74,6 +74,8 @@ def test_it_works_in_an_environment_of_its_own(environment):
     assert Path(file).is_relative_to(environment.parent)
     assert check(environment / "python", "-c", program).split()[0] == "False"
     assert check(environment / "cendre", "run", "-c", program).split()[0] == "True"
+    include = check(environment / "python", "-c", "import cendre; print(cendre.get_include())").strip()
+    assert (Path(include) / "cendre.h").read_bytes() == (ROOT / "include/cendre.h").read_bytes()
     assert check(environment / "cendre", "--version").startswith(f"cendre {cendre.__version__} ")
 
 
