@@ -335,7 +335,8 @@ unsafe extern "C" fn functions(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                 put(d, "file", Ok(refcount::new_ref((*code).co_filename)))?;
                 put(d, "line", number((*code).co_firstlineno as u64))?;
                 put(d, "state", string((*r).state.name()))?;
-                put(d, "reason", if (*r).reason.is_empty() { none() } else { string(&(*r).reason) })?;
+                let reason = &(*r).reason;
+                put(d, "reason", if reason.is_empty() { none() } else { string(reason) })?;
                 put(d, "samples", number((*r).samples.into()))?;
                 put(d, "compiles", number((*r).compiles.into()))?;
                 put(d, "raises", number((*r).raises))?;

@@ -53,7 +53,8 @@ fn import_error(text: &str) {
 /// Called by CPython's import with the GIL held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit__cendre() -> *mut PyObject {
-    match catch_unwind(layout::check) {
+    // SAFETY: called by import with the GIL held, before anything else of ours looks at the interpreter.
+    match catch_unwind(|| unsafe { layout::check() }) {
         Ok(Ok(())) => {
             // SAFETY: the GIL is held; the definition lives as long as the library.
             unsafe {
@@ -74,8 +75,16 @@ pub unsafe extern "C" fn PyInit__cendre() -> *mut PyObject {
 }
 
 unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
-    // SAFETY: called by CPython's import with the new module.
-    let done = catch_unwind(|| unsafe { protocol::add_to_module(module) });
+    // SAFETY: called by CPython's import with the new module, the GIL is held.
+    let done = catch_unwind(|| unsafe {
+        let capsule = protocol::capsule();
+        if capsule.is_null() {
+            return -1;
+        }
+        let failed = ffi::PyModule_AddObjectRef(module, c"await_api".as_ptr(), capsule);
+        ffi::Py_DECREF(capsule);
+        failed
+    });
     match done {
         Ok(status) => status,
         Err(_) => {
