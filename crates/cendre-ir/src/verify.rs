@@ -339,7 +339,13 @@ impl Verifier<'_> {
     /// On the straight line of one block no reference is given away twice, and no state owns what is gone.
     fn ownership(&mut self, block: Block) {
         let f = self.f;
-        // References that are left, relative to one at the start: `own` adds, consuming takes.
+        // References that are left, relative to one at the start: `own` adds, consuming takes. How many a value from another
+        // block has (COPY makes several) is not known here.
+        let at_start = |v: Value| match f.ty_def(v) {
+            Def::Result(i, _) if f.blocks[block.index()].insts.contains(&i) => 1,
+            Def::Param(b, _) if b == block => 1,
+            _ => i64::from(i32::MAX),
+        };
         let mut left: HashMap<Value, i64> = HashMap::new();
         let exempt = |v: Value| match f.ty_def(v) {
             Def::Result(i, _) => {
@@ -353,14 +359,14 @@ impl Verifier<'_> {
             if matches!(d.op, Op::Own | Op::OwnNullable)
                 && let Some(v) = d.args.first()
             {
-                *left.entry(*v).or_insert(1) += 1;
+                *left.entry(*v).or_insert_with(|| at_start(*v)) += 1;
             }
             if state_is_before(d.op) {
                 self.state_owns(block, *inst, &left, &exempt);
             }
             for (n, v) in d.args.iter().enumerate() {
                 if consumes(d, n) && !exempt(*v) {
-                    let count = left.entry(*v).or_insert(1);
+                    let count = left.entry(*v).or_insert_with(|| at_start(*v));
                     *count -= 1;
                     if *count < 0 {
                         *count = 0;
