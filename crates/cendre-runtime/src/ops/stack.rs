@@ -83,8 +83,9 @@ pub(super) unsafe fn push(fr: *mut Frame, r: StackRef) {
 pub(super) unsafe fn drop_to(fr: *mut Frame, depth: usize) {
     // SAFETY: the stack begins at the base; each entry is taken off before it is closed.
     unsafe {
-        let floor = Frame::stack_base(fr).add(depth);
-        while (*fr).stackpointer > floor {
+        let base = Frame::stack_base(fr);
+        let height = (*fr).stackpointer.offset_from(base) as usize;
+        for _ in depth..height {
             pop(fr).close();
         }
     }
