@@ -388,7 +388,7 @@ impl Verifier<'_> {
                 continue;
             }
             let before = stack[..n].iter().filter(|x| x.own && x.value == e.value).count() as i64;
-            if left.get(&e.value).copied().unwrap_or(1) <= before {
+            if left.get(&e.value).is_some_and(|n| *n <= before) {
                 self.fail(Some(block), Some(inst), format!("fs{} owns v{}, which was consumed", s.0, e.value.0));
             }
         }

@@ -30,6 +30,8 @@ impl Translator<'_> {
         }
         let pair = self.emit_many(Op::Send, Imm::Int(site), &[receiver.v, value.v], 0, Some(state), 0);
         let [tag, result] = pair[..] else { return Ok(()) };
+        // Null only where it answers "please leave".
+        self.f.set_type(result, cendre_ir::Type::OBJECT);
         let locals = self.locals.clone();
         let more = self.value(Op::PtrIs, Imm::Int(1), &[tag], None);
         let (yielded, rest) = self.branch(more);

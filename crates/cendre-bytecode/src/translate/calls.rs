@@ -92,6 +92,7 @@ impl Translator<'_> {
         let state = self.raising();
         let pair = self.emit_many(Op::AwaitCall, Imm::Int(i64::from(shape.site)), &operands.args, operands.own, Some(state), 0);
         let [tag, value] = pair[..] else { return Ok(()) };
+        self.f.set_type(value, cendre_ir::Type::OBJECT);
         let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
         let (finished, rest) = self.branch(done);
 

@@ -344,6 +344,9 @@ impl Translator<'_> {
                                 self.hints.stack.insert((unit, n as u32), ());
                                 self.hints.changed = true;
                             }
+                        } else if self.f.ty(o.v).class.is_none() {
+                            let ty = Type { class: Some(ObjId(class)), ..self.f.ty(o.v) };
+                            self.f.set_type(o.v, ty);
                         }
                     }
                     o
@@ -356,6 +359,7 @@ impl Translator<'_> {
                         _ => Op::UnboxBool,
                     };
                     let x = self.value(op, Imm::None, &[v.v], Some(state));
+                    self.stack[n] = Val::number(k, x);
                     let state = self.dropping(true);
                     self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
                     Val::number(k, x)

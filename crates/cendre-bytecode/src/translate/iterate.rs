@@ -74,6 +74,7 @@ impl Translator<'_> {
         self.go(target)?;
         self.locals = locals;
         self.at = Some(body);
+        self.f.set_type(value, cendre_ir::Type::OBJECT);
         self.stack.push(Val::object(value, true));
         self.observed_at(i.next);
         self.go(i.next)

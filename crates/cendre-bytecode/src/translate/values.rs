@@ -389,35 +389,43 @@ impl Translator<'_> {
             self.stack[n] = o;
             args.push(o);
         }
-        self.stack.truncate(first);
-        let mut own = 0;
-        for (n, a) in args.iter().enumerate() {
-            if a.own {
-                own |= 1 << n;
-            }
-        }
         if args.len() > 60 {
-            // Too many for the mask: make all of them owned.
             return Err(Refusal::new("more than 60 stack inputs"));
+        }
+        // Entries that the op only looks at stay ours: they are lent, and must still be there for the handler if it raises.
+        let peeked = peeked(i.base);
+        self.stack.truncate(first + peeked);
+        let mut own = 0;
+        for (n, a) in args.iter().enumerate().skip(peeked) {
+            own |= u64::from(a.own) << n;
         }
         let values: Vec<Value> = args.iter().map(|a| a.v).collect();
         let state = self.raising();
         let op = if quiet { Op::QuietOp } else { Op::StackOp };
         let results = self.emit_many(op, Imm::HelperInt(name, i64::from(i.arg)), &values, own, Some(state), outputs);
+        let mut copies = Vec::new();
+        if i.base == Opcode::PushExcInfo {
+            copies.extend(self.stack.pop());
+        }
         for (n, v) in results.iter().enumerate() {
             let word = matches!(i.base, Opcode::WithExceptStart) && args.get(n).is_some_and(|a| a.kind == Kind::Word);
             let nullable = matches!(i.base, Opcode::LoadSpecial | Opcode::LoadSuperAttr | Opcode::LoadAttr | Opcode::LoadGlobal) && n == 1;
             let val = if word {
                 self.f.set_type(*v, Type::PTR);
                 Val { kind: Kind::Word, ..Val::object(*v, false) }
-            } else if nullable || args.get(n).is_some_and(|a| matches!(a.kind, Kind::Null | Kind::Nullable)) {
+            } else if nullable || n < peeked && args.get(n).is_some_and(|a| matches!(a.kind, Kind::Null | Kind::Nullable)) {
                 Val::nullable(*v, true)
             } else {
                 self.f.set_type(*v, Type::OBJECT);
                 Val::object(*v, true)
             };
-            self.stack.push(val);
+            if n < peeked && i.base != Opcode::PushExcInfo {
+                copies.push(val);
+            } else {
+                self.stack.push(val);
+            }
         }
+        self.drop_values(&copies);
         if let (Opcode::BuildList | Opcode::BuildTuple, Some(v)) = (i.base, self.stack.last_mut()) {
             v.class = Some(if i.base == Opcode::BuildList { self.known.list } else { self.known.tuple });
         }
@@ -443,6 +451,17 @@ fn shape(i: &Instr, popped: usize, pushed: usize) -> (usize, usize) {
         MatchKeys => (2, 3),
         CheckExcMatch => (2, 2),
         _ => (popped, pushed),
+    }
+}
+
+/// How many of a stack op's first inputs it only looks at.
+fn peeked(op: Opcode) -> usize {
+    use Opcode::*;
+    match op {
+        WithExceptStart => 5,
+        MatchKeys => 2,
+        GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext | CheckExcMatch | PushExcInfo => 1,
+        _ => 0,
     }
 }
 

@@ -1,0 +1,135 @@
+//! The front end on real bytecode: every code object of the fixture becomes IR that the verifier accepts, or is refused with a reason.
+//!
+//! Holds: a reader of `fixtures/decode.txt` (as much as the front end needs) and invented facts, so that all guarded paths are
+//! taken. Invariant: no panic, no broken rule, and all but the expected few are translated.
+//! `CENDRE_DECODE_CORPUS=file` translates another file of the same format as well.
+
+use cendre_bytecode::Opcode;
+use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, Known, ObjFact};
+use cendre_bytecode::translate::translate;
+use cendre_ir::ObjId;
+use std::collections::BTreeMap;
+
+/// Every cache is believed; every named object is a function of two arguments.
+struct Invented {
+    generic: bool,
+}
+
+impl Facts for Invented {
+    fn known(&self) -> Known {
+        Known {
+            none: 1, true_: 2, false_: 3, int: 10, float: 11, bool_: 12, str_: 13, list: 14, tuple: 15, dict: 16, set: 17,
+            function: 18, range_iterator: 19, list_iterator: 20, tuple_iterator: 21, generator: 22, coroutine: 23, module: 24,
+            len: 30, isinstance: 31, list_append: 32,
+        }
+    }
+    fn object(&self, id: ObjId) -> ObjFact {
+        ObjFact::Function(FunctionFact { code: ObjId(id.0 + 1), exact_args: Some(2), flags: 3 })
+    }
+    fn global(&self, _builtin: bool, _version: u32, index: u32) -> Option<ObjId> {
+        Some(ObjId(5000 + u64::from(index)))
+    }
+    fn function_version(&self, _version: u32) -> Option<FunctionFact> {
+        None
+    }
+    fn type_version(&self, _version: u32) -> Option<ObjId> {
+        None
+    }
+    fn is_generic(&self, _unit: u32) -> bool {
+        self.generic
+    }
+}
+
+fn hex(text: &str) -> Vec<u8> {
+    if text == "-" {
+        return Vec::new();
+    }
+    (0..text.len()).step_by(2).map(|i| u8::from_str_radix(&text[i..i + 2], 16).unwrap()).collect()
+}
+
+/// Caches as a warm program has them: versions are not zero.
+fn warm(code: &mut [u8]) {
+    let Ok(instrs) = cendre_bytecode::decode(code, &cendre_bytecode::decode::no_executors) else { return };
+    for i in instrs {
+        for unit in i.offset + 1..i.next {
+            code[2 * unit as usize] = 7;
+        }
+    }
+}
+
+fn facts(name: &str, code: Vec<u8>, exception_table: Vec<u8>, generator: bool) -> CodeFacts {
+    CodeFacts {
+        id: ObjId(99),
+        qualname: name.to_owned(),
+        flags: if generator { 0x23 } else { 3 },
+        argcount: 1,
+        kwonlyargcount: 0,
+        nlocals: 300,
+        nlocalsplus: 300,
+        stack_size: 100,
+        code,
+        exception_table,
+        consts: (0..600)
+            .map(|n| ConstFact {
+                id: ObjId(1000 + n),
+                value: match n % 4 {
+                    0 => Const::Int(n as i64),
+                    1 => Const::Float(n as f64),
+                    2 => Const::None,
+                    _ => Const::Other,
+                },
+            })
+            .collect(),
+        names: (0..1200).map(|n| ObjId(2000 + n)).collect(),
+        kinds: vec![0x20; 300],
+    }
+}
+
+fn check_file(text: &str) -> (usize, BTreeMap<String, usize>) {
+    let (mut done, mut refused) = (0, BTreeMap::new());
+    let (mut name, mut bytes) = (String::new(), Vec::new());
+    for line in text.lines() {
+        let words: Vec<&str> = line.split(' ').collect();
+        match words[0] {
+            "code" => name = words[1].to_owned(),
+            "bytes" => bytes = hex(words[1]),
+            "handlers" => {
+                for generic in [false, true] {
+                    let mut code = bytes.clone();
+                    if !generic {
+                        warm(&mut code);
+                    }
+                    let generator = cendre_bytecode::decode(&code, &cendre_bytecode::decode::no_executors)
+                        .is_ok_and(|is| is.iter().any(|i| i.base == Opcode::ReturnGenerator));
+                    match translate(&facts(&name, code, hex(words[1]), generator), &Invented { generic }) {
+                        Ok(f) => {
+                            done += 1;
+                            if let Err(errors) = f.verify() {
+                                let text: Vec<String> = errors.iter().take(8).map(ToString::to_string).collect();
+                                panic!("{name} (generic {generic}): {}\n{f}", text.join("\n"));
+                            }
+                        }
+                        Err(r) => *refused.entry(r.reason).or_insert(0) += 1,
+                    }
+                }
+            }
+            _ => {}
+        }
+    }
+    (done, refused)
+}
+
+#[test]
+fn fixture_code_becomes_sound_ir() {
+    let (done, refused) = check_file(include_str!("fixtures/decode.txt"));
+    assert!(done >= 40, "{done} translated, refused: {refused:?}");
+    assert!(refused.is_empty(), "refused: {refused:?}");
+}
+
+#[test]
+fn a_corpus_becomes_sound_ir() {
+    let Some(path) = std::env::var_os("CENDRE_DECODE_CORPUS") else { return };
+    let (done, refused) = check_file(&std::fs::read_to_string(path).unwrap());
+    eprintln!("{done} translated, refused: {refused:?}");
+    assert!(done > 0);
+}
