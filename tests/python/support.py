@@ -18,7 +18,9 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 PROGRAMS = sorted(p for p in (HERE / "programs").glob("*.py") if not p.stem.startswith("_"))
 ENTRIES = ("executor", "vectorcall")
-MODES = [(mode, entries) for mode in ("warm", "first") for entries in ENTRIES]
+# warm: specialised by the interpreter, then compiled on demand. first: compiled when first seen. sampled: compiled when a
+# sample has seen it once, so at any place of its run; what gets compiled is left to chance there, and not demanded.
+MODES = ("warm", "first", "sampled")
 TIMEOUT = float(os.environ.get("CENDRE_TEST_TIMEOUT", "120"))
 
 
@@ -39,7 +41,7 @@ class Run:
 
     def death(self):
         """How and where a child died."""
-        how = f"timeout after {TIMEOUT} s" if self.status is None else (
+        how = "timeout" if self.status is None else (
             f"killed by {signal.Signals(-self.status).name}" if self.status < 0 else f"exit status {self.status}")
         running = [line for line in self.stderr.split("\n") if line.startswith(("[case ", "[end"))]
         rest = "\n".join(line for line in self.stderr.split("\n") if not line.startswith("[case "))
@@ -52,8 +54,8 @@ def environment(mode="plain", entries=None, **more):
     env.update(PYTHONHASHSEED="0", PYTHON_COLORS="0", PYTHONDONTWRITEBYTECODE="1", CENDRE_TEST_TIMEOUT=str(TIMEOUT))
     if entries:
         env["CENDRE_ENTRIES"] = entries
-    if mode == "first":
-        env["CENDRE_THRESHOLD"] = "0"
+    if mode in ("first", "sampled"):
+        env["CENDRE_THRESHOLD"] = {"first": "0", "sampled": "1"}[mode]
     env.update(more)
     return env
 
@@ -71,13 +73,13 @@ def spawn(argv, env, timeout=TIMEOUT, cwd=None):
         return None, out, error
 
 
-def run(path, mode, entries, case=None, options=()):
+def run(path, mode, entries, case=None, options=(), timeout=None, **env):
     """Runs a program in a child."""
     with tempfile.TemporaryDirectory() as folder:
         out = Path(folder) / "out.jsonl"
         argv = [sys.executable, *options, str(HERE / "run_program.py"), str(path), "--mode", mode, "--child", str(out)]
         argv += ["--case", case] if case else []
-        status, _, stderr = spawn(argv, environment(mode, entries))
+        status, _, stderr = spawn(argv, environment(mode, entries, **env), timeout or TIMEOUT)
         result = Run(f"{Path(path).stem} ({mode}, {entries})", status=status, stderr=stderr)
         lines = out.read_text().splitlines() if out.exists() else []
     for line in lines:
@@ -112,8 +114,8 @@ def parts(text):
     return text.replace("), list(", "),\n list(").replace(", str ", ",\n str ").split("\n")
 
 
-def compare(want, got, one_case=False):
-    """Differences between a plain run and another, as texts; also what must have been compiled and was not."""
+def compare(want, got, one_case=False, demand=True):
+    """Differences between a plain run and another, as texts; with `demand`, also what must be compiled and is not."""
     problems = []
     if not want.complete:
         return [want.death()]
@@ -146,6 +148,8 @@ def compare(want, got, one_case=False):
         extra = grown - want.end["growth"][name]
         if extra < 0 or extra > 3:
             problems.append(f"{got.what}: reference count of the code of {name} moved by {grown}, under CPython {want.end['growth'][name]}")
+    if not demand:
+        return problems
     compiled = set(end["compiled"])
     if "(warm," in got.what:
         missing = [n for n in end["must"] if n not in compiled]
@@ -204,6 +208,10 @@ def same(source, mode="warm", entries="executor", **env):
     """Runs a snippet under plain CPython and under cendre; what they print must be equal, and something must be printed."""
     want = python_plain(source)
     assert want.strip(), "the snippet prints nothing"
-    got = python(source, mode=mode, entries=entries, **env)
+    same_texts(want, python(source, mode=mode, entries=entries, **env))
+
+
+def same_texts(want, got):
+    """Fails with a diff where two outputs differ."""
     diff = "\n".join(difflib.unified_diff(want.split("\n"), got.split("\n"), "CPython", "cendre", lineterm="", n=2))
     assert got == want, diff[:8000]

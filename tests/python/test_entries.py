@@ -144,7 +144,7 @@ for v in range(1, 5):
 print(first)
 functions = [add, all_ways, *(getattr(f, "__func__", getattr(f, "fget", f)) for f in vars(C).values() if callable(f) or isinstance(f, (property, classmethod, staticmethod)))]
 functions = [f for f in functions if hasattr(f, "__code__")]
-assert len(functions) > 25
+assert len(functions) > 20, len(functions)
 compiled(*functions)
 for v in (1, 2, 3, 4, True):
     print(kit.outcome(all_ways, v))
@@ -152,7 +152,7 @@ print(kit.outcome(all_ways, 2.5)[:200])
 new = C(3)
 class D(C):
     def method(self, x): return "D", super().method(x)
-print(D(1).method(2), new.method("x") if False else kit.outcome(new.method, "x"))
+print(D(1).method(2), kit.outcome(new.method, "x"))
 """
 
 
@@ -232,14 +232,13 @@ assert again.getvalue() == text.getvalue() and f.__code__.co_code == raw and mar
 dis.dis(f, file=io.StringIO(), adaptive=True)
 assert list(dis.get_instructions(f, adaptive=True))
 g = types.FunctionType(f.__code__.replace(), globals())
-print(f(10, 2), g(10, 2), g.__code__ == f.__code__, hash(g.__code__) == hash(f.__code__), f.__code__.replace(co_name="z")(0, 0) if False else "")
+print(f(10, 2), g(10, 2), g.__code__ == f.__code__, hash(g.__code__) == hash(f.__code__))
 code = weakref.ref(g.__code__)
 compiled(g)
 print(g(3, 4.5))
 del g
 gc.collect()
 print(code() is None)
-before = jit.stats() if jit else None
 def churn(n):
     for i in range(n):
         space = {}
@@ -278,7 +277,7 @@ assert jit.compile(g) and jit.is_compiled(g) and jit.is_compiled(g.__code__)
 before = jit.stats()["compiled"]
 assert jit.compile(g) and jit.stats()["compiled"] == before
 cendre.disable()
-assert not cendre.is_enabled() and g(1) == 2 and g("a" * 0 + "1" if False else 5) == 6
+assert not cendre.is_enabled() and g(1) == 2 and g(5) == 6
 cendre.enable()
 assert cendre.is_enabled() and g(2) == 3
 for wrong in (5, None, len, int, "f"):

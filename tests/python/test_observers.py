@@ -24,8 +24,6 @@ def watched(n):
 out = io.StringIO()
 debugger = pdb.Pdb(stdin=io.StringIO("p i, total\\nn\\np last if 'last' in locals() else None\\ns\\nn\\nn\\ns\\nw\\np x\\nup\\np i\\n!i = 10.5\\np i\\nc\\n"), stdout=out, nosigint=True, readrc=False)
 debugger.use_rawinput = False
-for _ in range(2):
-    watched.__code__
 compiled(callee, watched)
 print(watched(5))
 print(out.getvalue())
@@ -73,7 +71,6 @@ p.enable()
 watched(10)
 p.disable()
 print(sorted((f[2], calls[0], calls[1]) for f, calls in pstats.Stats(p).stats.items() if "snippet" in f[0]))
-import profile
 """,
     "tracer_from_another_thread": """
 import sys, threading, time
@@ -158,7 +155,7 @@ def watched(n):
 for _ in range(6): watched(3)
 compiled(watched)
 views = watched(4)
-print(len(set(map(id, views))), views[0].f_locals["held"], views[0].f_lineno, inspect.getframeinfo(views[0]).function, views[0].f_back)
+print(len(set(map(id, views))), views[0].f_locals["held"], views[0].f_lineno, inspect.getframeinfo(views[0]).function, views[0].f_back.f_code.co_name)
 del views
 gc.collect()
 """,
@@ -172,9 +169,6 @@ compiled(watched)
 sys.addaudithook(lambda name, args: seen.append((name, args)) if name == "cendre.test" else None)
 watched(1), watched("a")
 print(seen)
-old = sys.excepthook
-sys.excepthook = lambda *e: print("hook", e[0].__name__)
-sys.excepthook = old
 def unraisable(x):
     class Bad:
         def __del__(self): raise ValueError(x)

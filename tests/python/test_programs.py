@@ -23,12 +23,24 @@ NOT_IN_FUNCTIONS = {
 
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
-@pytest.mark.parametrize("mode", ["warm", "first"])
+@pytest.mark.parametrize("mode", support.MODES)
 @pytest.mark.parametrize("name", NAMES)
 def test_program(name, mode, entries):
     """Same outcomes as CPython, and what must be compiled is."""
     got = support.run(NAMES[name], mode, entries)
     problems = support.compare(support.plain(NAMES[name]), got)
+    assert not problems, "\n\n".join(problems)
+
+
+@pytest.mark.parametrize("mode", ["warm", "first"])
+@pytest.mark.parametrize("name", ["arith", "flow", "generators", "coroutines", "algorithms", "observers"])
+def test_program_with_cpythons_own_jit(name, mode):
+    """With PYTHON_JIT=1 one of the two compilers gives way; whichever does, the outcomes are CPython's.
+
+    Nothing is demanded to be compiled: that is up to who wins.
+    """
+    got = support.run(NAMES[name], mode, None, PYTHON_JIT="1")
+    problems = support.compare(support.plain(NAMES[name]), got, demand=False)
     assert not problems, "\n\n".join(problems)
 
 

@@ -143,7 +143,7 @@ except ZeroDivisionError as e:
     while tb:
         depth, tb = depth + 1, tb.tb_next
     print(depth)
-del e, tb
+del tb
 c = suspends(20_000)
 c.send(None)
 c.close()
