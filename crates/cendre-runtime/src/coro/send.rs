@@ -119,11 +119,11 @@ pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator
     }
 }
 
-/// END_SEND's half that lets the receiver go: a finished coroutine becomes a shell.
+/// END_SEND's half that lets the receiver go: a finished coroutine becomes a shell. Always answers 0.
 ///
 /// # Safety
 /// Called by machine code; `receiver` is an owned reference. May run Python code.
-pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, receiver: *mut PyObject) {
+pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, receiver: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract; a coroutine keeps its code object also when it is finished.
     unsafe {
         if refcount::type_of(receiver) == &raw mut ffi::PyCoro_Type {
@@ -131,9 +131,10 @@ pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, r
             let record = record::find((*g).gi_iframe.code());
             if !record.is_null() && !(*record).body.is_null() {
                 shell::give_back(record, g);
-                return;
+                return 0;
             }
         }
         refcount::decref(receiver);
+        0
     }
 }
