@@ -34,7 +34,7 @@ impl fmt::Display for VerifyError {
 
 /// All rules that the function breaks, in the order of the text.
 pub fn verify(f: &Function) -> Result<(), Vec<VerifyError>> {
-    let mut v = Verifier { f, targets: Vec::new(), errors: Vec::new() };
+    let mut v = Verifier { f, targets: Vec::new(), block_of: vec![None; f.insts.len()], errors: Vec::new() };
     // Later checks index with the numbers that the first one looks at.
     if v.entities() {
         v.targets = targets(f);
@@ -86,6 +86,8 @@ struct Verifier<'a> {
     f: &'a Function,
     /// Blocks that something goes to.
     targets: Vec<bool>,
+    /// Where each instruction stands.
+    block_of: Vec<Option<Block>>,
     errors: Vec<VerifyError>,
 }
 
@@ -100,7 +102,6 @@ impl Verifier<'_> {
         let f = self.f;
         let values = f.values.len() as u32;
         let blocks = f.blocks.len() as u32;
-        let mut placed = vec![false; f.insts.len()];
         let mut bad: Vec<(Block, Option<Inst>, String)> = Vec::new();
         for (b, data) in f.blocks.iter().enumerate() {
             let block = Block(b as u32);
@@ -114,7 +115,7 @@ impl Verifier<'_> {
                     bad.push((block, None, format!("instruction {} does not exist", inst.0)));
                     continue;
                 };
-                if std::mem::replace(&mut placed[inst.index()], true) {
+                if self.block_of[inst.index()].replace(block).is_some() {
                     bad.push((block, None, format!("instruction {} stands in two places", inst.0)));
                 }
                 if d.state.is_some_and(|s| s.index() >= f.states.len()) {
@@ -341,8 +342,9 @@ impl Verifier<'_> {
         let f = self.f;
         // References that are left, relative to one at the start: `own` adds, consuming takes. How many a value from another
         // block has (COPY makes several) is not known here.
+        let block_of = std::mem::take(&mut self.block_of);
         let at_start = |v: Value| match f.ty_def(v) {
-            Def::Result(i, _) if f.blocks[block.index()].insts.contains(&i) => 1,
+            Def::Result(i, _) if block_of.get(i.index()) == Some(&Some(block)) => 1,
             Def::Param(b, _) if b == block => 1,
             _ => i64::from(i32::MAX),
         };
@@ -362,7 +364,7 @@ impl Verifier<'_> {
                 *left.entry(*v).or_insert_with(|| at_start(*v)) += 1;
             }
             if state_is_before(d.op) {
-                self.state_owns(block, *inst, &left, &exempt);
+                self.state_owns(block, *inst, &|v| left.get(&v).copied().unwrap_or_else(|| at_start(v)), &exempt);
             }
             for (n, v) in d.args.iter().enumerate() {
                 if consumes(d, n) && !exempt(*v) {
@@ -375,12 +377,13 @@ impl Verifier<'_> {
                 }
             }
             if !state_is_before(d.op) {
-                self.state_owns(block, *inst, &left, &exempt);
+                self.state_owns(block, *inst, &|v| left.get(&v).copied().unwrap_or_else(|| at_start(v)), &exempt);
             }
         }
+        self.block_of = block_of;
     }
 
-    fn state_owns(&mut self, block: Block, inst: Inst, left: &HashMap<Value, i64>, exempt: &dyn Fn(Value) -> bool) {
+    fn state_owns(&mut self, block: Block, inst: Inst, left: &dyn Fn(Value) -> i64, exempt: &dyn Fn(Value) -> bool) {
         let Some(s) = self.f.insts[inst.index()].state else { return };
         let stack = &self.f.states[s.index()].stack;
         for (n, e) in stack.iter().enumerate() {
@@ -388,7 +391,7 @@ impl Verifier<'_> {
                 continue;
             }
             let before = stack[..n].iter().filter(|x| x.own && x.value == e.value).count() as i64;
-            if left.get(&e.value).is_some_and(|n| *n <= before) {
+            if left(e.value) <= before {
                 self.fail(Some(block), Some(inst), format!("fs{} owns v{}, which was consumed", s.0, e.value.0));
             }
         }
