@@ -96,6 +96,16 @@ pub enum ObjFact {
     Other,
 }
 
+/// Where a global name is read: addresses of two words (see the runtime's `globals.rs`), and what is there now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct GlobalCells {
+    pub module: u64,
+    pub builtin: u64,
+    /// The module has the name (else the builtins do).
+    pub in_module: bool,
+    pub value: ObjId,
+}
+
 /// The runtime's answers about live objects, at compile time.
 pub trait Facts {
     fn known(&self) -> Known;
@@ -103,6 +113,10 @@ pub trait Facts {
     fn object(&self, id: ObjId) -> ObjFact;
     /// The present value of the global at an index of the module's (`builtin`: the builtins') keys, if the version still holds.
     fn global(&self, builtin: bool, version: u32, index: u32) -> Option<ObjId>;
+    /// The dict that the code's globals are in, if its names can be read through cells.
+    fn globals(&self) -> Option<ObjId>;
+    /// The cells of a global name.
+    fn global_cells(&self, name: ObjId) -> Option<GlobalCells>;
     /// The function whose `func_version` a CALL cache holds.
     fn function_version(&self, version: u32) -> Option<FunctionFact>;
     /// The type that has this version tag, if it is still there.

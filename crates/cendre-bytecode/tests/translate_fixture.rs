@@ -5,7 +5,7 @@
 //! `CENDRE_DECODE_CORPUS=file` translates another file of the same format as well.
 
 use cendre_bytecode::Opcode;
-use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, Known, ObjFact};
+use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
 use cendre_bytecode::translate::translate;
 use cendre_ir::ObjId;
 use std::collections::BTreeMap;
@@ -28,6 +28,13 @@ impl Facts for Invented {
     }
     fn global(&self, _builtin: bool, _version: u32, index: u32) -> Option<ObjId> {
         Some(ObjId(5000 + u64::from(index)))
+    }
+    fn globals(&self) -> Option<ObjId> {
+        (!self.generic).then_some(ObjId(77))
+    }
+    fn global_cells(&self, name: ObjId) -> Option<GlobalCells> {
+        // Some names through cells, some by the versions in their caches.
+        (name.0 % 3 != 0).then_some(GlobalCells { module: 64, builtin: 72, in_module: name.0 % 3 == 1, value: ObjId(5000) })
     }
     fn function_version(&self, _version: u32) -> Option<FunctionFact> {
         None

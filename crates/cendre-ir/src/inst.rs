@@ -306,6 +306,12 @@ ops! {
     GuardGlobals "guard.globals" () Int -> None, READS | LEAVES;
     /// The same as `global.module`, of the builtins.
     GlobalBuiltin "global.builtin" () IntInt -> Object, READS | LEAVES;
+    /// Leaves unless the frame's globals are the dict at this address (compared only: the code does not keep it alive).
+    GuardGlobalsAre "guard.globals_are" () Int -> None, READS | LEAVES;
+    /// Value of a global through its cell (address): borrowed; leaves if absent or unknown.
+    GlobalCell "global.cell" () Int -> Object, READS | LEAVES;
+    /// Leaves unless the cell says that the name is absent.
+    GuardCellEmpty "guard.cell_empty" () Int -> None, READS | LEAVES;
     /// Attribute of a module object (keys version, index): borrowed; leaves else.
     AttrModule "attr.module" (Object) IntInt -> Object, READS | LEAVES;
     /// Number of items of an exact list, tuple, str... (`ob_size`).

@@ -6,8 +6,9 @@
 use crate::driver;
 use crate::ext;
 use crate::gil::Gil;
+use crate::globals;
 use crate::record::CodeRecord;
-use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, Known, ObjFact};
+use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -260,6 +261,32 @@ impl Facts for LiveFacts {
             }
             let value = (*DictKeys::unicode_entries(keys).add(index as usize)).me_value;
             (!value.is_null()).then(|| id(value))
+        }
+    }
+
+    fn globals(&self) -> Option<ObjId> {
+        // SAFETY: a live object or null.
+        unsafe {
+            let exact = |d: *mut PyObject| !d.is_null() && refcount::type_of(d) == &raw mut ffi::PyDict_Type;
+            (exact(self.globals) && exact(self.builtins)).then(|| id(self.globals))
+        }
+    }
+
+    fn global_cells(&self, name: ObjId) -> Option<GlobalCells> {
+        // SAFETY: live dicts (checked by `globals`), a name of the code object; the GIL is held.
+        unsafe {
+            self.globals()?;
+            let name = name.0 as *mut PyObject;
+            let module = globals::cell(self.globals, name)?;
+            let builtin = globals::cell(self.builtins, name)?;
+            let in_module = *module != globals::ABSENT;
+            let value = if in_module { *module } else { *builtin };
+            (value > globals::UNKNOWN).then(|| GlobalCells {
+                module: module as u64,
+                builtin: builtin as u64,
+                in_module,
+                value: ObjId(value as u64),
+            })
         }
     }
 

@@ -16,6 +16,7 @@ pub mod ext;
 pub mod facts;
 pub mod frames;
 pub mod gil;
+pub mod globals;
 pub mod numbers;
 pub mod ops;
 pub mod protocol;

@@ -149,6 +149,26 @@ impl Translator<'_> {
     pub fn load_global(&mut self, i: &Instr) -> Result<(), Refusal> {
         let null = i.arg & 1 != 0;
         let op = self.opcode(i);
+        let name = *self.code.names.get((i.arg >> 1) as usize).ok_or_else(|| Refusal::new("name out of range"))?;
+        if self.reads_globals && !self.facts.is_generic(i.offset) {
+            if let Some(cells) = self.facts.global_cells(name) {
+                let state = self.before();
+                let at = if cells.in_module {
+                    cells.module
+                } else {
+                    self.emit(Op::GuardCellEmpty, Imm::Int(cells.module as i64), &[], 0, Some(state));
+                    cells.builtin
+                };
+                let v = self.value(Op::GlobalCell, Imm::Int(at as i64), &[], Some(state));
+                let v = self.duplicate(Val::object(v, false));
+                self.stack.push(Val { likely: Some(cells.value.0), ..v });
+                if null {
+                    let n = self.value(Op::Null, Imm::None, &[], None);
+                    self.stack.push(Val::null(n));
+                }
+                return Ok(());
+            }
+        }
         if let Some(c) = i.load_global_cache() {
             let state = self.before();
             let fast = match op {

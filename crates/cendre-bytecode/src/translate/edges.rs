@@ -72,9 +72,22 @@ impl Translator<'_> {
         };
         let stack = self.take_stack(&shapes);
         let state = self.outside_state(unit, stack);
+        self.guard_globals(unit, &state);
         self.at = saved;
         self.f.entries.push(ir::Entry { unit, block });
         self.edges.entry(unit).or_default().push(Edge { block, state, outside: true });
+    }
+
+    /// The code may run with other globals than the ones whose cells it reads.
+    fn guard_globals(&mut self, unit: u32, state: &Abstract) {
+        if let (true, Some(dict)) = (self.reads_globals, self.facts.globals()) {
+            let saved = (std::mem::take(&mut self.stack), std::mem::take(&mut self.locals));
+            self.stack.clone_from(&state.stack);
+            self.locals.clone_from(&state.locals);
+            let state = self.here(unit);
+            (self.stack, self.locals) = saved;
+            self.emit(Op::GuardGlobalsAre, Imm::Int(dict.0 as i64), &[], 0, Some(state));
+        }
     }
 
     /// The edge by which a suspended frame comes back: an entry at the RESUME, with the sent value on top of the present stack.
@@ -87,6 +100,7 @@ impl Translator<'_> {
         let saved = self.at.replace(block);
         let stack = self.take_stack(&kinds);
         let state = self.outside_state(unit, stack);
+        self.guard_globals(unit, &state);
         self.at = saved;
         self.f.entries.push(ir::Entry { unit, block });
         self.edges.entry(unit).or_default().push(Edge { block, state, outside: true });

@@ -104,6 +104,8 @@ pub(crate) struct Translator<'a> {
     pub leaders: HashMap<u32, edges::Leader>,
     pub handlers: HashMap<(u32, u32, bool), ir::Block>,
     consts: HashMap<(u8, u64), (ir::Block, Value)>,
+    /// Globals are read through cells: every way in checks that the frame's globals are the ones.
+    pub reads_globals: bool,
 }
 
 /// Translates a code object.
@@ -154,6 +156,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             leaders: HashMap::new(),
             handlers: HashMap::new(),
             consts: HashMap::new(),
+            reads_globals: facts.globals().is_some() && instrs.iter().any(|i| i.base == Opcode::LoadGlobal),
         };
         let f = t.run()?;
         if !hints.changed {

@@ -149,6 +149,31 @@ impl Lower<'_> {
                 let dict = self.load(fr, off.fr_globals);
                 self.keys_with_version(dict, version, exit);
             }
+            Op::GuardGlobalsAre => {
+                let Imm::Int(dict) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let fr = self.fr;
+                let found = self.load(fr, off.fr_globals);
+                let same = self.is_const(found, dict);
+                self.branch_unless(same, exit);
+            }
+            Op::GlobalCell => {
+                let Imm::Int(cell) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let cell = self.iconst(cell);
+                let v = self.load(cell, 0);
+                // 0: absent, 1: unknown.
+                let some = self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, v, 1);
+                self.branch_unless(some, exit);
+                self.set(i, 0, v);
+            }
+            Op::GuardCellEmpty => {
+                let Imm::Int(cell) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let cell = self.iconst(cell);
+                let v = self.load(cell, 0);
+                self.branch_if(v, exit);
+            }
             Op::AttrModule => {
                 let Imm::IntInt(version, index) = i.imm else { return bad(i) };
                 let exit = self.leave_exit(i)?;

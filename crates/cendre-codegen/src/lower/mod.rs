@@ -386,7 +386,7 @@ impl Lower<'_> {
             | Op::FDiv | Op::FNeg | Op::FCmp | Op::BNot | Op::Is | Op::IsNull | Op::PtrIs => self.numbers(i)?,
             Op::GuardType | Op::GuardVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
             | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
-            | Op::GlobalBuiltin | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
+            | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp

@@ -1,0 +1,125 @@
+//! Global variables as cells: one word per (dict, name) that a dict watcher keeps current.
+//!
+//! CPython guards a global by the version of its dict's keys, which ends with every new name in the module. Compiled code has no
+//! adaptive interpreter to learn the next version from, so it reads a cell instead: the value (borrowed from the dict), [`ABSENT`] or
+//! [`UNKNOWN`]. Only dicts that compiled code reads are watched, so that all others keep CPython's speed.
+//! Invariant: a cell's word is what the dict holds, or `UNKNOWN`; cells live for ever, machine code has their addresses.
+//! Source: Doc/c-api/dict.rst, "Dictionary watchers". Read docs/internals/runtime.md.
+
+use crate::gil::Gil;
+use cendre_cpython::api::{self, watch_event};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::refcount;
+use core::ffi::c_int;
+use std::collections::HashMap;
+
+/// The dict has no such name.
+pub const ABSENT: usize = 0;
+/// Nothing is known: machine code leaves.
+pub const UNKNOWN: usize = 1;
+
+struct Entry {
+    /// An exact `str`; owned.
+    name: *mut PyObject,
+    /// Leaked, see the invariant.
+    cell: *mut usize,
+}
+
+#[derive(Default)]
+struct Table {
+    /// The watcher's id; None: not asked for yet; Some(-1): CPython has none left.
+    watcher: Option<c_int>,
+    dicts: HashMap<usize, HashMap<isize, Vec<Entry>>>,
+}
+
+static TABLE: Gil<Option<Table>> = Gil::new(None);
+
+/// The cell of a name in a dict; `None` if it cannot be watched.
+///
+/// # Safety
+/// Live objects; the GIL is held.
+pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const usize> {
+    // SAFETY: the caller's contract. Exact dicts and strs only: hashing and comparing them runs no code.
+    unsafe {
+        if dict.is_null()
+            || refcount::type_of(dict) != &raw mut ffi::PyDict_Type
+            || refcount::type_of(name) != &raw mut ffi::PyUnicode_Type
+        {
+            return None;
+        }
+        let hash = ffi::PyObject_Hash(name);
+        let table = TABLE.get().get_or_insert_with(Table::default);
+        if let Some(found) = table.dicts.get(&(dict as usize)).and_then(|names| find(names, hash, name)) {
+            return Some(found);
+        }
+        let id = match table.watcher {
+            Some(id) => id,
+            None => {
+                let id = api::PyDict_AddWatcher(changed);
+                if id < 0 {
+                    ffi::PyErr_Clear();
+                }
+                *table.watcher.insert(id)
+            }
+        };
+        if id < 0 {
+            return None;
+        }
+        if !table.dicts.contains_key(&(dict as usize)) {
+            if ffi::PyDict_Watch(id, dict) < 0 {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            table.dicts.insert(dict as usize, HashMap::new());
+        }
+        let value = ffi::PyDict_GetItemWithError(dict, name);
+        let word = Box::into_raw(Box::new(value as usize));
+        let entry = Entry { name: refcount::new_ref(name), cell: word };
+        table.dicts.entry(dict as usize).or_default().entry(hash).or_default().push(entry);
+        Some(word)
+    }
+}
+
+unsafe fn find(names: &HashMap<isize, Vec<Entry>>, hash: isize, name: *mut PyObject) -> Option<*mut usize> {
+    // SAFETY: both are exact strs.
+    let same = |e: &&Entry| unsafe { e.name == name || ffi::PyUnicode_Compare(e.name, name) == 0 };
+    names.get(&hash)?.iter().find(same).map(|e| e.cell)
+}
+
+/// The watcher: called before a watched dict changes.
+unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int {
+    // SAFETY: called by CPython with the GIL held; nothing here runs Python code or sets an exception.
+    unsafe {
+        let Some(table) = TABLE.get() else { return 0 };
+        let Some(names) = table.dicts.get_mut(&(dict as usize)) else { return 0 };
+        match event {
+            watch_event::DICT_ADDED | watch_event::DICT_MODIFIED | watch_event::DICT_DELETED => {
+                if refcount::type_of(key) == &raw mut ffi::PyUnicode_Type {
+                    if let Some(cell) = find(names, ffi::PyObject_Hash(key), key) {
+                        *cell = if event == watch_event::DICT_DELETED { ABSENT } else { value as usize };
+                    }
+                } else if ffi::PyUnicode_Check(key) != 0 {
+                    // A subclass may be equal to anything.
+                    forget(names);
+                }
+            }
+            watch_event::DICT_DEALLOCATED => {
+                forget(names);
+                if let Some(names) = table.dicts.remove(&(dict as usize)) {
+                    for entry in names.into_values().flatten() {
+                        refcount::decref(entry.name);
+                    }
+                }
+            }
+            _ => forget(names),
+        }
+    }
+    0
+}
+
+unsafe fn forget(names: &HashMap<isize, Vec<Entry>>) {
+    for entry in names.values().flatten() {
+        // SAFETY: cells live for ever; the GIL is held.
+        unsafe { *entry.cell = UNKNOWN };
+    }
+}
