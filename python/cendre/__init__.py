@@ -29,8 +29,8 @@ def enable(threshold=None):
     """Switches cendre on in this process; when it is on already, changes its settings.
 
     `threshold` is the number of samples (one a millisecond) in which a function must be seen before it is compiled;
-    0 compiles everything when it is first seen. Without it `CENDRE_THRESHOLD` counts, and else cendre's own choice.
-    The other `CENDRE_*` variables count too (see the README). Nonsense raises ValueError.
+    0 compiles every function made from now on when it is first called. Without it `CENDRE_THRESHOLD` counts, and else
+    cendre's own choice. The other `CENDRE_*` variables count too (see the README). Nonsense raises ValueError.
     """
     from cendre._config import from_environ, threshold_from
 

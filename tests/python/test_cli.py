@@ -324,9 +324,12 @@ def test_explain_shows_functions_and_awaits(tmp_path):
     assert out.startswith("5050\n\ncendre: app.py 3 (process ")
     assert "\x1b" not in out
     assert re.search(r"\nwork  app\.py:4\n    compiled", out), out
-    chain = re.search(r"\nchain  app\.py:19\n    compiled(.*\n)*?    line 22: await: 100 calls, 99 finished at once, 1 "
-                      r"suspended", out)
+    # The first calls may be made before the callee is compiled.
+    chain = re.search(r"\nchain  app\.py:19\n    compiled.*\n(?:    .*\n)*?"
+                      r"    line 22: await: (\d+) calls, (\d+) finished at once, 1 suspended", out)
     assert chain, out
+    calls, finished = map(int, chain.groups())
+    assert 90 <= calls <= 100 and finished == calls - 1
     assert re.search(r"awaited calls: \d", out)
     assert not re.search(r"\nleft_alone  .*\n    compiled", out)
 

@@ -33,7 +33,7 @@ def check(program, **variables):
 
 def test_compile_on_demand():
     check("""
-        cendre.enable()
+        cendre.enable(threshold=10**9)  # The sampler finds nothing of its own.
         assert jit.is_compiled(work) is False
         before = jit.stats()["compiled"]
         assert jit.compile(work) is True
@@ -49,7 +49,6 @@ def test_compile_on_demand():
 
 def test_never():
     check("""
-        cendre.enable(threshold=0)
         @jit.never
         def left(n):
             return work(n) + 1
@@ -58,18 +57,26 @@ def test_never():
             assert left(10) == 46
         assert not jit.is_compiled(left)
         assert jit.is_compiled(work)
-    """)
+    """, CENDRE="1", CENDRE_THRESHOLD="0")
 
 
 def test_first_sight_and_disable():
     check("""
-        cendre.enable(threshold=0)
         for _ in range(5):
             assert work(10) == 45
         assert jit.is_compiled(work)
         cendre.disable()
         assert work(10) == 45
         assert cendre.is_enabled() is False
+    """, CENDRE="1", CENDRE_THRESHOLD="0")
+
+
+def test_the_sampler_finds_what_is_hot():
+    check("""
+        cendre.enable()
+        for _ in range(2000):
+            assert work(1000) == 499500
+        assert jit.is_compiled(work)
     """)
 
 
