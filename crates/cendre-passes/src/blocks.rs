@@ -26,8 +26,8 @@ fn join(f: &mut Function) -> bool {
         }
     }
     let mut any = false;
-    for b in 0..f.blocks.len() {
-        while reachable[b]
+    for (b, reachable) in reachable.iter().enumerate() {
+        while *reachable
             && let Some(last) = f.blocks[b].insts.last()
             && let data = &f.insts[last.index()]
             && data.op == Op::Jump

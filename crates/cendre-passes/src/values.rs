@@ -31,6 +31,9 @@ fn looks(f: &Function, classes: &Classes, inst: Inst) -> Looks {
         // Numbers do not change; nor do the sizes and items of immutable objects.
         (Op::UnboxInt | Op::UnboxFloat | Op::TrustInt | Op::TrustFloat, _) => Looks::AtNothing,
         (Op::StrLen | Op::TupleGet | Op::TupleItem, _) => Looks::AtNothing,
+        // A frame's globals are the same dict all its life; what their cells hold is not.
+        (Op::GuardGlobalsAre, _) => Looks::AtNothing,
+        (Op::GlobalCell | Op::GuardCellEmpty, _) => Looks::AtHeap,
         (Op::GuardGlobals | Op::GlobalModule | Op::GlobalBuiltin | Op::AttrModule, _) => Looks::AtHeap,
         (Op::GuardKeys | Op::GuardNoDict | Op::AttrInline | Op::AttrSlot, _) => Looks::AtHeap,
         (Op::Size | Op::DictLen | Op::ListGet | Op::CellGet | Op::RangeMore, _) => Looks::AtHeap,
