@@ -30,7 +30,9 @@ test: test-rust test-python
 
 # The crate `cendre` is the extension module itself: nothing to link a test with, and Python tests it.
 test-rust: setup
-	$(CARGO_ENV) cargo test --release --workspace --exclude cendre
+	# An example is the extension module that some tests load. No documentation tests: what is indented there is no Rust.
+	$(CARGO_ENV) cargo build --release --workspace --exclude cendre --examples
+	$(CARGO_ENV) cargo test --release --workspace --exclude cendre --lib --tests
 
 test-python: setup
 	$(PYTHON) -m pytest -q -n logical --dist loadgroup $(PYTEST_ARGS)
