@@ -102,7 +102,10 @@ def demanded(module, functions):
 
 
 def observe(thunk):
-    """Outcome of one run of a case: result or exception with its whole traceback, and what was printed."""
+    """Outcome of one run of a case: result or exception with its whole traceback, and what was printed.
+
+    The collector runs behind each case and by chance never: what a finaliser sees would depend on how much was allocated before.
+    """
     out, error = io.StringIO(), io.StringIO()
     with contextlib.redirect_stdout(out), contextlib.redirect_stderr(error), warnings.catch_warnings():
         warnings.simplefilter("always")
@@ -111,6 +114,7 @@ def observe(thunk):
         except BaseException as e:
             lines = traceback.TracebackException(type(e), e, e.__traceback__).format()
             result = "raised " + kit.clean("".join(lines))
+        gc.collect()
     left = sys.exception()
     return {"result": result, "out": kit.clean(out.getvalue()), "err": kit.clean(error.getvalue()), "handled": repr(left)}
 
@@ -146,6 +150,7 @@ class Compiler:
 
     def compile(self, name, function):
         """Compiles a function, or notes the reason why not."""
+        print(f"[case compile {name}]", file=sys.__stderr__, flush=True)
         try:
             self.jit.compile(function)
             if not self.jit.is_compiled(function):
@@ -171,6 +176,8 @@ def child(path, mode, only, out):
     cases = [(n, t) for n, t in module.cases() if only is None or n == only]
     if not cases:
         raise SystemExit(f"no case {only!r} in {path}")
+    gc.collect()
+    gc.disable()            # see `observe`
     file = open(out, "w", encoding="utf-8", buffering=1)
 
     def write(**what):

@@ -182,7 +182,7 @@ def get_all(o):
         out.append(o.y)
         out.append(o.kind)
     except AttributeError as e:
-        out.append((str(e), e.name))
+        out.append(str(e))      # not e.name: whether it is set depends, in CPython, on what has specialised
     return out
 
 

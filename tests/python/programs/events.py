@@ -87,8 +87,15 @@ def raised_by_signal(f, *args):
 
 
 def interrupted():
-    threading.Timer(0.03, os.kill, (os.getpid(), signal.SIGINT)).start()
+    running = threading.Event()
+
+    def kill():
+        running.wait()
+        time.sleep(0.03)
+        os.kill(os.getpid(), signal.SIGINT)
+    threading.Thread(target=kill).start()
     try:
+        running.set()
         endless()
     except KeyboardInterrupt as e:
         return type(e).__name__, e.args
@@ -154,9 +161,11 @@ def with_collections(n):
     """A threshold so low that collections happen all the time."""
     old = gc.get_threshold()
     gc.set_threshold(3)
+    gc.enable()             # the runner of these programs switches it off
     try:
         return [(work_with_objects(30), fib(8), sums(100)) for _ in range(n)][-1]
     finally:
+        gc.disable()
         gc.set_threshold(*old)
 
 
@@ -167,7 +176,7 @@ def in_threads(count, seconds):
     end = time.perf_counter() + seconds
 
     def worker(k):
-        while time.perf_counter() < end:
+        while not rounds[k] or time.perf_counter() < end:
             results.add((fib(11), sums(300), float_sums(100), work_with_objects(10), sum(x for x in range(30))))
             rounds[k] += 1
     threads = [threading.Thread(target=worker, args=(k,)) for k in range(count)]

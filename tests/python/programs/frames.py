@@ -325,12 +325,6 @@ def objects_seen_by_gc():
     return len([r for r in gc.get_referrers(m) if r is held]), sys.getrefcount(m)
 
 
-def counts_of_locals(x):
-    y = x
-    z = [y]
-    return sys.getrefcount(x), sys.getrefcount(z), z is not None
-
-
 def cases():
     yield "locals_at_calls", lambda: sweep(locals_at_calls, [(1,), (2.5,), (2**70,), (True,)])
     yield "nested_calls", lambda: sweep(nested_calls, [(3,), (1.5,), ("a",)])
@@ -346,7 +340,6 @@ def cases():
     yield "frame_of_exception", lambda: sweep(frame_of_exception, [(1,), (7,)])
     yield "stack_text", lambda: sweep(stack_text, [(3,), (0,)])
     yield "locals_proxy", lambda: sweep(locals_proxy, [(1, 2), (1.5, None)])
-    yield "counts_of_locals", lambda: [counts_of_locals(object()) for _ in range(4)]
     for which in range(34):
         yield f"raising_{which}", lambda which=which: raising_lines(which, Table(), {"a": 1})
     yield "raising_all", lambda: [outcome(raising_lines, w, t, {"a": 1}) for w in range(35) for t in (Table(), 5, "s", None, [1])

@@ -6,6 +6,10 @@ import threading
 from kit import ALL, Yield, drive, outcome
 
 MUST_COMPILE = ALL
+MAY_INTERPRET = dict.fromkeys(
+    ["traced_thread", "profiled", "profiled.<locals>.hook", "profiled.<locals>.profiler", "monitored", "monitored.<locals>.set_events", "monitored.<locals>.hook", "monitored.<locals>.callback", "jump", "tracer_raises",
+     "tracer_writes", "traced_from_start", "traced_in_the_middle", "traced_in_the_middle.<locals>.hook", "opcodes_traced", "tracer_for", "with_block.<locals>.M.__enter__", "with_block.<locals>.M.__exit__"],
+    "instrumented by the tool that it switches on, and stays so until it runs again")
 MON = sys.monitoring
 E = MON.events
 
@@ -290,6 +294,8 @@ def traced_thread(n):
         t.join()
     finally:
         threading.settrace(None)
+        sys.settrace(lambda *args: None)        # the thread died traced: only this takes its events away
+        sys.settrace(None)
     return log
 
 
@@ -310,3 +316,5 @@ def cases():
     yield "tracer_raises", lambda: [tracer_raises(f, n) for f, n in WATCHED]
     yield "tracer_writes", lambda: [tracer_writes(6), while_loop(6, nothing)]
     yield "traced_thread", lambda: traced_thread(3)
+    # Code that was instrumented stays so until it runs again; this also sees that no tool is left.
+    yield "untraced", lambda: [outcome(f, n, nothing) for f, n in WATCHED] + [add(1, 2), changes_line(3), sys.gettrace(), sys.getprofile(), outcome(lambda: MON.get_tool(3))]
