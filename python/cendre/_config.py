@@ -3,7 +3,7 @@
 Invariant: this is the only place that reads them. What the native module gets is a plain dict that holds only what
 somebody set, so that its own defaults count for the rest:
 
-    threshold: int    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
+    threshold: int    warmup: int    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
     perf: bool        awaits: bool                                    jit: bool
 
 Nothing else is imported here: with `CENDRE=1` this runs at the start of every process.
@@ -44,6 +44,7 @@ def _size(text):
 # Variable -> (name of the setting, reader, what it takes).
 VARIABLES = {
     "CENDRE_THRESHOLD": ("threshold", _digits, "a number of samples, 0 or more (0: compile everything at first sight)"),
+    "CENDRE_WARMUP": ("warmup", _digits, "a number of calls or rounds, 0 or more, interpreted first with CENDRE_THRESHOLD=0 (for tests)"),
     "CENDRE_ENTRIES": ("entries", _entries, "auto, executor or vectorcall"),
     "CENDRE_CODE_LIMIT": ("code_limit", _size, "a number of bytes above 0, also with K, M or G behind it"),
     "CENDRE_PERF": ("perf", _switch, "0 or 1"),

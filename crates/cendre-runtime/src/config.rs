@@ -21,6 +21,8 @@ pub enum Entries {
 pub struct Config {
     /// Samples after which a function is compiled; 0: at first sight.
     pub threshold: u32,
+    /// With threshold 0 and executors: calls or rounds of a loop that are interpreted first, so that code is specialised.
+    pub warmup: u32,
     pub entries: Entries,
     /// Bytes of machine code, at most.
     pub code_limit: usize,
@@ -34,7 +36,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { threshold: 2, entries: Entries::Auto, code_limit: 64 << 20, perf: false, awaits: true, jit: true }
+        Config { threshold: 2, warmup: 0, entries: Entries::Auto, code_limit: 64 << 20, perf: false, awaits: true, jit: true }
     }
 }
 
@@ -63,6 +65,10 @@ impl Config {
                 "threshold" => {
                     let n = number.filter(|n| *n >= 0).ok_or("threshold takes a number of samples >= 0")?;
                     config.threshold = u32::try_from(n).unwrap_or(u32::MAX);
+                }
+                "warmup" => {
+                    let n = number.filter(|n| *n >= 0).ok_or("warmup takes a number of calls >= 0")?;
+                    config.warmup = u32::try_from(n).unwrap_or(u32::MAX);
                 }
                 "code_limit" => {
                     let n = number.and_then(|n| usize::try_from(n).ok());

@@ -43,7 +43,7 @@ pub struct Exec {
     pub record: *mut CodeRecord,
     /// None: the code is compiled when it is entered for the first time.
     pub body: Option<Body>,
-    /// Entry index in the body.
+    /// Entry index in the body; without a body: times that it is still passed before the code is compiled.
     pub at: u64,
     /// The entry's unit: the instruction itself (RESUME), or the target of the jump.
     pub entry_unit: u32,
@@ -330,6 +330,10 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
             return CodeObject::units(code).add((*exec).skip_unit as usize);
         }
         let Some(body) = (*exec).body else {
+            if (*exec).at > 0 {
+                (*exec).at -= 1;
+                return CodeObject::units(code).add((*exec).skip_unit as usize);
+            }
             return first_sight(exec, fr);
         };
         let result = body(ts, fr, (*exec).at);
@@ -344,22 +348,31 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
     }
 }
 
-/// Puts an executor at the first RESUME that compiles the code when it is entered (threshold 0).
+/// Puts executors into new code that compile it when they have been passed `warmup` times (threshold 0): at its first
+/// RESUME, and at its loops if the interpreter is to specialise it first.
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
-pub unsafe fn install_trigger(code: *mut CodeObject) {
+pub unsafe fn install_trigger(code: *mut CodeObject, warmup: u32) {
     // SAFETY: the caller's contract; `_co_firsttraceable` is the index of the first RESUME.
     unsafe {
-        let unit = (*code)._co_firsttraceable as u32;
-        let at = CodeObject::units(code).add(unit as usize);
+        let first = (*code)._co_firsttraceable as u32;
+        let at = CodeObject::units(code).add(first as usize);
         let is_resume = (*at).opcode() == op::RESUME || (*at).opcode() == op::RESUME_CHECK;
         if !is_resume || *interp::jit(ffi::PyInterpreterState_Get()) != 0 || exec_type().is_null() {
             return;
         }
         let record = record::find_or_make(code);
-        if !record.is_null() && (*record).executors.is_empty() {
-            install(record, unit, unit, unit + 1, None, 0);
+        if record.is_null() || !(*record).executors.is_empty() {
+            return;
+        }
+        install(record, first, first, first + 1, None, warmup.into());
+        if warmup > 0 {
+            for (unit, entry, skip) in sites(code) {
+                if unit != entry && !install(record, unit, entry, skip, None, warmup.into()) {
+                    break;
+                }
+            }
         }
     }
 }
@@ -370,7 +383,12 @@ unsafe fn first_sight(exec: *mut Exec, fr: *mut Frame) -> *mut CodeUnit {
     // SAFETY: as in `enter`; the frame is complete but for its RESUME.
     unsafe {
         let here = (*fr).instr_ptr;
-        detach(exec);
+        let record = (*exec).record;
+        if record.is_null() {
+            detach(exec);
+        } else {
+            detach_all(record);
+        }
         driver::compile_frame(fr);
         here
     }

@@ -233,9 +233,9 @@ unsafe extern "C" fn watch_code(event: c_int, code: *mut CodeObject) -> c_int {
         let config = driver::config();
         if event == ext::CODE_CREATE
             && entries::kind() == Kind::Executor
-            && config.is_some_and(|c| c.threshold == 0 && c.jit)
+            && config.as_ref().is_some_and(|c| c.threshold == 0 && c.jit)
         {
-            executor::install_trigger(code);
+            executor::install_trigger(code, config.map_or(0, |c| c.warmup));
         }
         0
     }
