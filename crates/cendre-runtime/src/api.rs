@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
-use crate::{artifact, coro, entries, ext, sampler};
+use crate::{artifact, coro, entries, env, ext, sampler};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -169,6 +169,8 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
     unsafe {
         switch_off();
         record::init()?;
+        // Before functions are watched: looking for it makes one.
+        env::python_vectorcall();
         driver::set_config(Some(config.clone()));
         entries::enable(&config)?;
         if config.awaits && config.jit {

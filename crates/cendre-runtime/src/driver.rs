@@ -58,7 +58,41 @@ pub unsafe fn code_bytes(code: *mut CodeObject) -> Vec<u8> {
     unsafe {
         let mut bytes = core::slice::from_raw_parts(CodeObject::units(code).cast::<u8>(), CodeObject::len(code) * 2).to_vec();
         executor::undo_in_copy(code, &mut bytes);
+        if !(*code)._co_monitoring.is_null() {
+            undo_instrumentation(code, &mut bytes);
+        }
         bytes
+    }
+}
+
+/// `_PyCoLineInstrumentationData`.
+#[repr(C)]
+struct Lines {
+    bytes_per_entry: u8,
+    data: [u8; 1],
+}
+
+/// Puts the instructions back that tools replaced: code stays instrumented after a tool has gone, until it is run again.
+unsafe fn undo_instrumentation(code: *mut CodeObject, bytes: &mut [u8]) {
+    use cendre_bytecode::Opcode;
+    // SAFETY: the tables of the monitoring data, where they exist, have an entry for each code unit.
+    unsafe {
+        let data = (*code)._co_monitoring;
+        let (lines, each) = ((*data).lines.cast::<Lines>(), (*data).per_instruction_opcodes);
+        let mut unit = 0;
+        while unit * 2 < bytes.len() {
+            let mut op = bytes[unit * 2];
+            if op == Opcode::InstrumentedLine as u8 && !lines.is_null() {
+                op = *(&raw const (*lines).data).cast::<u8>().add(unit * usize::from((*lines).bytes_per_entry));
+            }
+            if op == Opcode::InstrumentedInstruction as u8 && !each.is_null() {
+                op = *each.add(unit);
+            }
+            let Some(opcode) = Opcode::from_u8(op) else { return };
+            let opcode = if opcode.is_instrumented() { opcode.base() } else { opcode };
+            bytes[unit * 2] = opcode as u8;
+            unit += 1 + usize::from(opcode.caches());
+        }
     }
 }
 
@@ -158,6 +192,9 @@ pub unsafe fn compile(subject: Subject) -> Result<(), String> {
             }
             refcount::decref(subject.code.cast());
             done?;
+        } else if entries::kind() == entries::Kind::Executor && !executor::is_in(record) {
+            // Tools had them taken out.
+            entries::install(record);
         }
         if !subject.func.is_null() {
             vectorcall::wrap(subject.func);
@@ -178,12 +215,15 @@ unsafe fn compile_record(record: *mut CodeRecord, subject: Subject) -> Result<()
         let code = facts::code_facts(subject.code);
         let live = LiveEnv::new(record);
         let classes = facts::classes(&facts);
+        quiet_panics();
+        COMPILING.with(|c| c.set(true));
         let pure = catch_unwind(AssertUnwindSafe(|| {
             let mut function =
                 cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())?;
             cendre_passes::run_with(&mut function, &classes);
             cendre_codegen::compile(&function, &live).map_err(|e| e.to_string())
         }));
+        COMPILING.with(|c| c.set(false));
         let compiled = match pure {
             Ok(result) => result?,
             Err(panic) => return Err(format!("internal error: {}", panic_text(&*panic))),
@@ -224,6 +264,23 @@ unsafe fn compile_record(record: *mut CodeRecord, subject: Subject) -> Result<()
         entries::install(record);
         Ok(())
     }
+}
+
+thread_local! {
+    static COMPILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr.
+fn quiet_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !COMPILING.with(std::cell::Cell::get) || std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
+                loud(info);
+            }
+        }));
+    });
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -8,7 +8,9 @@ use crate::ext;
 use crate::gil::Gil;
 use crate::globals;
 use crate::record::CodeRecord;
-use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
+use cendre_bytecode::decode::no_executors;
+use cendre_bytecode::Opcode;
+use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -67,12 +69,45 @@ pub unsafe fn code_facts(code: *mut CodeObject) -> CodeFacts {
             nlocals: (*code).co_nlocals as u32,
             nlocalsplus: (*code).co_nlocalsplus as u32,
             stack_size: (*code).co_stacksize as u32,
-            code: driver::code_bytes(code),
+            code: forget_dead(driver::code_bytes(code)),
             exception_table: ext::bytes_of((*code).co_exceptiontable),
             consts: consts.map(|o| ConstFact { id: id(o), value: constant(o) }).collect(),
             names: items((*code).co_names).into_iter().map(id).collect(),
             kinds: ext::bytes_of((*code).co_localspluskinds),
         }
+    }
+}
+
+/// Clears the type versions that no type has any more: what such a cache points to behind it may be gone.
+///
+/// # Safety
+/// The GIL is held.
+unsafe fn forget_dead(mut bytes: Vec<u8>) -> Vec<u8> {
+    let Ok(instructions) = cendre_bytecode::decode(&bytes, &no_executors) else { return bytes };
+    for i in &instructions {
+        let Some(cache) = i.load_attr_cache() else { continue };
+        if i.base == Opcode::LoadAttr && cache.version != 0 && cache.descr != 0 {
+            // SAFETY: the caller's contract.
+            if unsafe { type_of_version(cache.version) }.is_null() {
+                // The version lies behind the counter, in two units.
+                let at = (i.offset as usize + 2) * 2;
+                bytes[at..at + 4].fill(0);
+            }
+        }
+    }
+    bytes
+}
+
+/// The type that has this version tag now, or null.
+unsafe fn type_of_version(version: u32) -> *mut PyTypeObject {
+    // SAFETY: the table holds borrowed pointers that CPython clears when a type's version changes or it dies.
+    unsafe {
+        let table = caches().types as *const *mut PyTypeObject;
+        if table.is_null() || version == 0 {
+            return core::ptr::null_mut();
+        }
+        let class = *table.add(version as usize % CACHE);
+        if !class.is_null() && (*class).tp_version_tag == version { class } else { core::ptr::null_mut() }
     }
 }
 
@@ -305,16 +340,42 @@ impl Facts for LiveFacts {
         }
     }
 
-    fn type_version(&self, version: u32) -> Option<ObjId> {
-        // SAFETY: the table holds borrowed pointers that CPython clears when a type's version changes or it dies.
+    fn class(&self, class: ObjId) -> Option<ClassFact> {
+        let o = class.0 as *mut PyObject;
+        // SAFETY: an object that a cache or a global cell names; the GIL is held.
         unsafe {
-            let table = caches().types as *const *mut PyTypeObject;
-            if table.is_null() || version == 0 {
+            if refcount::type_of(o) != &raw mut ffi::PyType_Type {
                 return None;
             }
-            let class = *table.add(version as usize % CACHE);
-            (!class.is_null() && (*class).tp_version_tag == version).then(|| id(class))
+            let class: *mut PyTypeObject = o.cast();
+            let plain = (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
+                && (*class).tp_flags & (1 << 20) == 0 // Py_TPFLAGS_IS_ABSTRACT
+                && (*class).tp_new.map(|f| f as usize) == (*(&raw const ffi::PyBaseObject_Type)).tp_new.map(|f| f as usize)
+                && (*class).tp_alloc.map(|f| f as usize) == Some(ffi::PyType_GenericAlloc as *const () as usize)
+                && (*class).tp_itemsize == 0
+                && (*class).tp_version_tag != 0;
+            if !plain {
+                return None;
+            }
+            let name = ffi::PyUnicode_InternFromString(c"__init__".as_ptr());
+            if name.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+            let init = ffi::_PyType_Lookup(class, name);
+            refcount::decref(name);
+            if init.is_null() || refcount::type_of(init) != &raw mut ffi::PyFunction_Type {
+                return None;
+            }
+            let function = function_fact((*init.cast::<FunctionObject>()).func_code.cast());
+            Some(ClassFact { version: (*class).tp_version_tag as u32, init: id(init), function })
         }
+    }
+
+    fn type_version(&self, version: u32) -> Option<ObjId> {
+        // SAFETY: the GIL is held while facts are asked for.
+        let class = unsafe { type_of_version(version) };
+        (!class.is_null()).then(|| id(class))
     }
 
     fn is_generic(&self, unit: u32) -> bool {

@@ -3,6 +3,7 @@
 //! Invariant: nothing here runs Python code, except the end of the object that a slot held before.
 
 use crate::body::BodyResult;
+use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListIterObject;
@@ -79,9 +80,39 @@ unsafe extern "C" fn tuple_iter_done(it: *mut TupleIterObject) {
     }
 }
 
+/// 1 if dropping what a slot holds runs no code: nothing, a borrowed reference, or an object of a class without finaliser.
+unsafe extern "C" fn slot_is_plain(_ts: *mut ThreadState, fr: *mut Frame, slot: u64) -> i32 {
+    // SAFETY: called by machine code for its own frame; the classes are static.
+    unsafe {
+        let r = *Frame::locals(fr).add(slot as usize);
+        if !r.owns() {
+            return 1;
+        }
+        let class = refcount::type_of(r.as_ptr());
+        let plain = class == &raw mut ffi::PyLong_Type
+            || class == &raw mut ffi::PyFloat_Type
+            || class == &raw mut ffi::PyUnicode_Type
+            || class == &raw mut ffi::PyBytes_Type
+            || class == &raw mut ffi::PyComplex_Type;
+        plain.into()
+    }
+}
+
+/// Two exact `str` in a row; null if there is no memory.
+unsafe extern "C" fn str_concat(a: *mut PyObject, b: *mut PyObject) -> *mut PyObject {
+    // SAFETY: machine code has checked the classes.
+    unsafe { ffi::PyUnicode_Concat(a, b) }
+}
+
+/// Whether two exact `str` are equal: 0 or 1.
+unsafe extern "C" fn str_eq(a: *mut PyObject, b: *mut PyObject) -> i32 {
+    // SAFETY: machine code has checked the classes.
+    unsafe { api::_PyUnicode_Equal(a, b) }
+}
+
 /// What this file lends to machine code.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 8]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 11]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -90,6 +121,9 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("sync_int", sync_int as *const () as usize),
             ("sync_float", sync_float as *const () as usize),
             ("sync_bool", sync_bool as *const () as usize),
+            ("slot_is_plain", slot_is_plain as *const () as usize),
+            ("str_concat", str_concat as *const () as usize),
+            ("str_eq", str_eq as *const () as usize),
             ("list_iter_done", list_iter_done as *const () as usize),
             ("tuple_iter_done", tuple_iter_done as *const () as usize),
         ]
