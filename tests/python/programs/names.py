@@ -391,12 +391,12 @@ def large_constants():
 def build_big():
     """A function with more than 256 locals and constants and far jumps: extended arguments."""
     lines = ["def big(n):"]
-    lines += [f"    v{i} = {i + 1000}" for i in range(300)]
+    lines += [f"    v{i} = {i + 1000}" for i in range(270)]
     lines += ["    total = 0", "    for i in range(n):", "        if i % 2:"]
-    lines += [f"            total += v{i} * {i + 5000}" for i in range(300)]
+    lines += [f"            total += v{i} * {i + 5000}" for i in range(210, 270)]
     lines += ["        else:"]
-    lines += [f"            total -= v{i} if total > {i + 9000} else v{299 - i}" for i in range(300)]
-    lines += ["        def g(): return v299", "        total += g()", "    return total, v280, v0"]
+    lines += [f"            total -= v{i} if total > {i + 9000} else v{269 - i}" for i in range(60)]
+    lines += ["        def g(): return v269", "        total += g()", "    return total, v260, v0"]
     space = {}
     exec("\n".join(lines), space)
     return space["big"]
