@@ -87,6 +87,15 @@ pub struct FunctionFact {
     pub flags: u32,
 }
 
+/// A class whose call is `object.__new__` and a plain Python `__init__`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ClassFact {
+    /// The class's version tag; guards `init`.
+    pub version: u32,
+    pub init: ObjId,
+    pub function: FunctionFact,
+}
+
 /// What is known of an object that a cache refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjFact {
@@ -119,6 +128,8 @@ pub trait Facts {
     fn global_cells(&self, name: ObjId) -> Option<GlobalCells>;
     /// The function whose `func_version` a CALL cache holds.
     fn function_version(&self, version: u32) -> Option<FunctionFact>;
+    /// How instances of a class are made, if that is as plain as can be.
+    fn class(&self, class: ObjId) -> Option<ClassFact>;
     /// The type that has this version tag, if it is still there.
     fn type_version(&self, version: u32) -> Option<ObjId>;
     /// Sites that failed so often that their specialisation must not be used again (units).

@@ -5,7 +5,7 @@
 //! `CENDRE_DECODE_CORPUS=file` translates another file of the same format as well.
 
 use cendre_bytecode::Opcode;
-use cendre_bytecode::facts::{CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
+use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
 use cendre_bytecode::translate::translate;
 use cendre_ir::ObjId;
 use std::collections::BTreeMap;
@@ -38,6 +38,10 @@ impl Facts for Invented {
     }
     fn function_version(&self, _version: u32) -> Option<FunctionFact> {
         None
+    }
+    fn class(&self, class: ObjId) -> Option<ClassFact> {
+        let function = FunctionFact { code: ObjId(class.0 + 1), exact_args: Some(2), flags: 3 };
+        Some(ClassFact { version: 9, init: ObjId(class.0 + 2), function })
     }
     fn type_version(&self, _version: u32) -> Option<ObjId> {
         None

@@ -64,6 +64,8 @@ pub static HELPERS: &[Helper] = &[
     h("str_concat", Prefix::None),
     h("str_eq", Prefix::None),
     h("float_pow", Prefix::None),
+    h("new_object", Prefix::None),
+    h("init_not_none", Prefix::None),
     // generators and awaits
     h("await_call", Prefix::Frame),
     h("send", Prefix::Frame),

@@ -93,15 +93,23 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
     REUSED.with(|cell| {
         let (context, builder_context) = &mut *cell.borrow_mut();
         context.clear();
+        if std::env::var_os("CENDRE_DUMP_IR").is_some() {
+            eprintln!("{func}");
+        }
         let exits = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
         if std::env::var_os("CENDRE_DUMP_CLIF").is_some() {
             eprintln!("{}", context.func.display());
         }
+        let sizes = (context.func.dfg.num_insts(), context.func.dfg.num_blocks());
+        let start = std::time::Instant::now();
         let code = context
             .compile(isa.as_ref(), &mut Default::default())
             .map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
         if let Some(reloc) = code.buffer.relocs().first() {
             return Err(CodegenError::Backend(format!("unexpected relocation {reloc:?}")));
+        }
+        if std::env::var_os("CENDRE_DUMP_SIZE").is_some() {
+            eprintln!("{}: {} IR instructions, {} blocks; {} CLIF instructions, {} blocks; {} bytes; {:?}", func.name, func.insts.len(), func.blocks.len(), sizes.0, sizes.1, code.code_buffer().len(), start.elapsed());
         }
         Ok(Compiled {
             bytes: code.code_buffer().to_vec(),

@@ -206,6 +206,8 @@ ops! {
     GuardType "guard.type" (Object) Obj -> Object, READS | LEAVES;
     /// Leaves unless the type's version tag is the immediate.
     GuardVersion "guard.version" (Object) Int -> None, READS | LEAVES;
+    /// Leaves unless the argument, a class, has this version tag itself.
+    GuardClassVersion "guard.class_version" (Object) Int -> None, READS | LEAVES;
     /// Leaves unless the argument is this object.
     GuardIs "guard.is" (Nullable) Obj -> None, LEAVES;
     /// Leaves if null.

@@ -362,7 +362,7 @@ impl Facts for LiveFacts {
                 ffi::PyErr_Clear();
                 return None;
             }
-            let init = ffi::_PyType_Lookup(class, name);
+            let init = api::_PyType_Lookup(class, name);
             refcount::decref(name);
             if init.is_null() || refcount::type_of(init) != &raw mut ffi::PyFunction_Type {
                 return None;

@@ -111,8 +111,25 @@ unsafe extern "C" fn str_eq(a: *mut PyObject, b: *mut PyObject) -> i32 {
 }
 
 /// What this file lends to machine code.
+/// A new instance of a class that is made by `object.__new__`.
+unsafe extern "C" fn new_object(class: *mut ffi::PyTypeObject) -> *mut PyObject {
+    // SAFETY: the front end has checked the class's `tp_new` and `tp_alloc`, its version guards them.
+    unsafe { ffi::PyType_GenericAlloc(class, 0) }
+}
+
+/// The TypeError of an `__init__` that returned something. Always -1.
+unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
+    // SAFETY: a live object; the name of a type is a NUL-terminated string.
+    unsafe {
+        let name = (*refcount::type_of(result)).tp_name;
+        ffi::PyErr_Format(ffi::PyExc_TypeError, c"__init__() should return None, not '%.200s'".as_ptr(), name);
+    }
+    -1
+}
+
+/// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 11]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 13]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -124,6 +141,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("slot_is_plain", slot_is_plain as *const () as usize),
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),
+            ("new_object", new_object as *const () as usize),
+            ("init_not_none", init_not_none as *const () as usize),
             ("list_iter_done", list_iter_done as *const () as usize),
             ("tuple_iter_done", tuple_iter_done as *const () as usize),
         ]

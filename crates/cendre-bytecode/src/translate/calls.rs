@@ -27,6 +27,9 @@ impl Translator<'_> {
         if !generic && self.opcode(i) == Opcode::CallListAppend && self.known.list_append != 0 && n == 1 && me.kind == Kind::Object {
             return self.list_append(callable, me);
         }
+        if !generic && self.opcode(i) == Opcode::CallAllocAndEnterInit && me.kind == Kind::Null && self.instance(i, callable)? {
+            return Ok(());
+        }
         let given = match me.kind {
             Kind::Null => Some(n as u32),
             Kind::Object => Some(n as u32 + 1),
@@ -82,6 +85,51 @@ impl Translator<'_> {
         self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
         self.drop_values(&[me, callable]);
         Ok(())
+    }
+
+    /// `C(...)` of a class with a plain `__init__`: the instance is made here and `__init__` called directly.
+    fn instance(&mut self, i: &Instr, callable: Val) -> Result<bool, Refusal> {
+        let n = i.arg as usize;
+        let class = callable.id().or_else(|| i.call_cache().and_then(|c| self.facts.type_version(c.func_version)));
+        let Some(class) = class else { return Ok(false) };
+        let Some(fact) = self.facts.class(class) else { return Ok(false) };
+        if fact.function.exact_args != Some(n as u32 + 1) || fact.function.flags & flag::ANY_GENERATOR != 0 {
+            return Ok(false);
+        }
+        let state = self.before();
+        self.emit(Op::GuardIs, Imm::Obj(class), &[callable.v], 0, Some(state));
+        self.emit(Op::GuardClassVersion, Imm::Int(i64::from(fact.version)), &[callable.v], 0, Some(state));
+        self.observe();
+        let raising = self.raising();
+        let me = self.emit(Op::CallQuiet, Imm::Helper("new_object"), &[callable.v], 0, Some(raising));
+        let Some(me) = me else { return Ok(true) };
+        // Stack: class, null, arguments. Class and instance stay there: an exception in __init__ has to drop them.
+        let operands = self.take_operands(n + 2)?;
+        self.stack.push(callable);
+        let instance = self.duplicate(Val::object(me, true));
+        self.stack.push(instance);
+        let init = self.const_obj(fact.init.0);
+        let init = self.duplicate(Val::object(init, false));
+        let mut args = vec![init.v, me];
+        args.extend_from_slice(&operands.args[2..]);
+        let own = 0b11 | operands.own & !0b11;
+        let state = self.raising();
+        let result = self.emit(Op::CallPy, Imm::Obj(fact.function.code), &args, own, Some(state));
+        let Some(result) = result else { return Ok(true) };
+        let none = self.const_obj(self.known.none);
+        let is_none = self.value(Op::Is, Imm::None, &[result, none], None);
+        let (ok, bad) = self.branch(is_none);
+        self.at = Some(bad);
+        self.f.blocks[bad.index()].cold = true;
+        let state = self.raising();
+        self.emit(Op::CallStatus, Imm::Helper("init_not_none"), &[result], 1, Some(state));
+        self.emit(Op::Raise, Imm::None, &[], 0, Some(state));
+        self.at = Some(ok);
+        let top = self.stack.len();
+        self.stack.remove(top - 2);
+        self.drop_values(&[callable]);
+        self.observed();
+        Ok(true)
     }
 
     /// `await f(...)`: three ways on, each an edge of its own.

@@ -72,6 +72,14 @@ impl Lower<'_> {
                 let same = self.b.ins().icmp_imm_s(IntCC::Equal, found, i64::from(version as i32));
                 self.branch_unless(same, exit);
             }
+            Op::GuardClassVersion => {
+                let Imm::Int(version) = i.imm else { return bad(i) };
+                let exit = self.leave_exit(i)?;
+                let class = self.arg(i, 0);
+                let found = self.load32(class, off.tp_version_tag);
+                let same = self.b.ins().icmp_imm_s(IntCC::Equal, found, i64::from(version as i32));
+                self.branch_unless(same, exit);
+            }
             Op::GuardIs => {
                 let Imm::Obj(object) = i.imm else { return bad(i) };
                 let exit = self.leave_exit(i)?;

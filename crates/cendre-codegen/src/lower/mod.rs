@@ -384,7 +384,7 @@ impl Lower<'_> {
             | Op::BoxBool | Op::IAddLeave | Op::ISubLeave | Op::IMulLeave | Op::IFloorDiv | Op::IMod | Op::IAnd | Op::IOr
             | Op::IXor | Op::IShl | Op::IShr | Op::INeg | Op::INot | Op::ICmp | Op::IToF | Op::FAdd | Op::FSub | Op::FMul
             | Op::FDiv | Op::FNeg | Op::FCmp | Op::BNot | Op::Is | Op::IsNull | Op::PtrIs => self.numbers(i)?,
-            Op::GuardType | Op::GuardVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
+            Op::GuardType | Op::GuardVersion | Op::GuardClassVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
             | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
             | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
