@@ -5,7 +5,7 @@
 use cendre_cpython::ffi::{self, Py_ssize_t, PyObject, PyTypeObject, vectorcallfunc};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::funcobject::FunctionObject;
-use core::ffi::{c_int, c_void};
+use core::ffi::{c_char, c_int, c_void};
 
 /// `PyFunction_WatchCallback`.
 pub type FunctionWatch = unsafe extern "C" fn(event: c_int, func: *mut FunctionObject, value: *mut PyObject) -> c_int;
@@ -19,6 +19,8 @@ pub const FUNCTION_MODIFY_CODE: c_int = 2;
 pub const FUNCTION_MODIFY_DEFAULTS: c_int = 3;
 /// `PyFunction_EVENT_MODIFY_KWDEFAULTS`.
 pub const FUNCTION_MODIFY_KWDEFAULTS: c_int = 4;
+/// `Py_AuditHookFunction`.
+pub type AuditHook = unsafe extern "C" fn(event: *const c_char, args: *mut PyObject, data: *mut c_void) -> c_int;
 /// `PyCode_WatchCallback`.
 pub type CodeWatch = unsafe extern "C" fn(event: c_int, code: *mut CodeObject) -> c_int;
 /// `PY_CODE_EVENT_CREATE`.
@@ -27,6 +29,7 @@ pub const CODE_CREATE: c_int = 0;
 unsafe extern "C" {
     pub fn PyFunction_AddWatcher(callback: FunctionWatch) -> c_int;
     pub fn PyFunction_ClearWatcher(id: c_int) -> c_int;
+    pub fn PySys_AddAuditHook(hook: AuditHook, data: *mut c_void) -> c_int;
     pub fn PyCode_AddWatcher(callback: CodeWatch) -> c_int;
     pub fn PyCode_ClearWatcher(id: c_int) -> c_int;
     pub fn PyFunction_SetVectorcall(func: *mut FunctionObject, vectorcall: vectorcallfunc);

@@ -12,6 +12,8 @@ use crate::gil::Gil;
 use crate::{driver, entries};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::interp;
+use cendre_cpython::monitoring::LOCAL_EVENTS;
 use core::ffi::c_void;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -234,7 +236,7 @@ impl CodeRecord {
     }
 }
 
-/// Whether any tool but ours listens to events of this code object.
+/// Whether any tool but ours listens to events of this code object, or to exceptions of all.
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
@@ -243,6 +245,10 @@ pub unsafe fn is_watched(code: *mut CodeObject) -> bool {
     unsafe {
         let data = (*code)._co_monitoring;
         let ours = entries::monitor::tool_bit();
+        let all = (*interp::monitors(ffi::PyInterpreterState_Get())).tools;
+        if all[LOCAL_EVENTS..].iter().any(|t| *t & !ours != 0) {
+            return true;
+        }
         !data.is_null() && (*data).active_monitors.tools.iter().any(|t| *t & !ours != 0)
     }
 }

@@ -6,7 +6,7 @@
 //! taken; the callback sets no exception.
 
 use crate::driver;
-use crate::entries::{self, Kind, executor};
+use crate::entries::{self, Kind, executor, vectorcall};
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
@@ -154,6 +154,7 @@ unsafe fn look() {
             }
             fr = (*fr).previous;
         }
+        vectorcall::resume_paused();
         for record in absent {
             entries::install(record);
         }

@@ -15,6 +15,7 @@ use crate::stats::{self, Counter};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
+use cendre_cpython::methodobject::CFunctionObject;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::{ThreadState, WHAT_EVENT_NONE, eval_breaker};
@@ -62,6 +63,18 @@ static DEF: Def = Def(ffi::PyMethodDef {
     ml_flags: ffi::METH_FASTCALL,
     ml_doc: ptr::null(),
 });
+
+/// Whether this is the callback that we register.
+///
+/// # Safety
+/// A live object; the GIL is held.
+pub unsafe fn is_callback(o: *mut PyObject) -> bool {
+    // SAFETY: the class is checked before the definition is read.
+    unsafe {
+        refcount::type_of(o) == &raw mut ffi::PyCFunction_Type
+            && core::ptr::eq((*o.cast::<CFunctionObject>()).m_ml, &raw const DEF.0)
+    }
+}
 
 /// Takes a tool id that nobody uses. Without one, loops that run already stay interpreted until their function is called again.
 ///

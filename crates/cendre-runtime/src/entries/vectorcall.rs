@@ -20,17 +20,22 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
-use core::ffi::c_int;
+use cendre_cpython::interp;
+use core::ffi::{CStr, c_char, c_int, c_void};
+use core::ptr;
 use std::collections::HashMap;
 
 struct Wrapped {
     /// Function and the version that it had.
     functions: Option<HashMap<*mut FunctionObject, u32>>,
+    /// Functions to wrap again once nobody watches any more.
+    paused: Vec<*mut FunctionObject>,
+    hooked: bool,
     watcher: c_int,
     code_watcher: c_int,
 }
 
-static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, watcher: -1, code_watcher: -1 });
+static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, paused: Vec::new(), hooked: false, watcher: -1, code_watcher: -1 });
 
 /// Address of the wrapper, for direct calls of compiled code.
 pub fn wrapper_address() -> usize {
@@ -200,9 +205,11 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                 }
             }
             ext::FUNCTION_DESTROY => {
-                if let Some(t) = &mut WRAPPED.get().functions {
+                let w = WRAPPED.get();
+                if let Some(t) = &mut w.functions {
                     t.remove(&f);
                 }
+                w.paused.retain(|p| *p != f);
             }
             ext::FUNCTION_MODIFY_CODE => {
                 // Frames of compiled callers borrow the old code object from the function: it stays for good.
@@ -223,6 +230,59 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
             _ => {}
         }
         0
+    }
+}
+
+/// An audit hook: somebody is about to watch calls. A call of a function with a foreign vectorcall would be reported as one of
+/// a C function, so all functions get their own back first.
+unsafe extern "C" fn audit(event: *const c_char, args: *mut PyObject, _: *mut c_void) -> c_int {
+    // SAFETY: called by CPython with a C string and a tuple or null, mostly with the GIL held; our events always with it.
+    unsafe {
+        let event = CStr::from_ptr(event);
+        let watches = event == c"sys.settrace"
+            || event == c"sys.setprofile"
+            || (event == c"sys.monitoring.register_callback" && !is_ours(args));
+        if watches && entries::kind() == Kind::Vectorcall {
+            let w = WRAPPED.get();
+            let functions: Vec<_> = w.functions.iter().flat_map(|t| t.keys().copied()).collect();
+            w.paused.extend(&functions);
+            for f in functions {
+                unwrap_function(f);
+            }
+        }
+        0
+    }
+}
+
+/// Whether the callback that is being registered is our own.
+unsafe fn is_ours(args: *mut PyObject) -> bool {
+    // SAFETY: a tuple or null.
+    unsafe {
+        if args.is_null() || ffi::PyTuple_Check(args) == 0 || ffi::PyTuple_Size(args) < 1 {
+            return false;
+        }
+        let callback = ffi::PyTuple_GetItem(args, 0);
+        !callback.is_null() && super::monitor::is_callback(callback)
+    }
+}
+
+/// Wraps again what `audit` unwrapped, once nobody watches. Called by the sampler.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn resume_paused() {
+    // SAFETY: functions that die are taken off the list.
+    unsafe {
+        if WRAPPED.get().paused.is_empty() || entries::kind() != Kind::Vectorcall {
+            return;
+        }
+        let tools = (*interp::monitors(ffi::PyInterpreterState_Get())).tools;
+        let ours = super::monitor::tool_bit();
+        if tools.iter().all(|t| *t & !ours == 0) {
+            for f in core::mem::take(&mut WRAPPED.get().paused) {
+                wrap(f);
+            }
+        }
     }
 }
 
@@ -253,6 +313,13 @@ pub unsafe fn enable() -> Result<(), String> {
     unsafe {
         let w = WRAPPED.get();
         w.functions.get_or_insert_with(HashMap::new);
+        // It cannot be taken away again, so only where it is needed.
+        if !w.hooked && entries::kind() == Kind::Vectorcall {
+            w.hooked = true;
+            if ext::PySys_AddAuditHook(audit, ptr::null_mut()) < 0 {
+                ffi::PyErr_Clear();
+            }
+        }
         if w.watcher < 0 {
             w.watcher = ext::PyFunction_AddWatcher(watch);
         }
@@ -279,6 +346,7 @@ pub unsafe fn disable() {
             unwrap_function(f);
         }
         let w = WRAPPED.get();
+        w.paused.clear();
         if w.watcher >= 0 {
             ext::PyFunction_ClearWatcher(w.watcher);
             w.watcher = -1;
