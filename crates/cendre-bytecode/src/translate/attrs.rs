@@ -51,7 +51,9 @@ impl Translator<'_> {
                     }
                     LoadAttrMethodLazyDict if c.version != 0 && c.descr != 0 => {
                         self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        self.emit(Op::GuardNoDict, Imm::Int(MANAGED_DICT), &[owner.v], 0, Some(state));
+                        // The dict pointer need not be the managed one (exceptions, partial): the cache has its distance from that.
+                        let at = MANAGED_DICT + i64::from(c.keys_version & 0xffff);
+                        self.emit(Op::GuardNoDict, Imm::Int(at), &[owner.v], 0, Some(state));
                         Some(self.descriptor(c.descr))
                     }
                     _ => None,

@@ -284,7 +284,7 @@ impl Lower<'_> {
 
     /// STORE_ATTR_INSTANCE_VALUE: no dict, values valid; the first store of a name is recorded in the insertion order.
     fn set_inline(&mut self, i: &InstData) -> Result<(), CodegenError> {
-        let Imm::IntInt(offset, index) = i.imm else { return bad(i) };
+        let Imm::IntInt(offset, _) = i.imm else { return bad(i) };
         let exit = self.leave_exit(i)?;
         let (o, v) = (self.arg(i, 0), self.arg(i, 1));
         let dict = self.load(o, MANAGED_DICT);
@@ -301,7 +301,10 @@ impl Lower<'_> {
         let slots = self.b.ins().ishl_imm_s(capacity, 3);
         let order = self.b.ins().iadd(values, slots);
         let place = self.b.ins().iadd(order, size);
-        let n = self.iconst(index);
+        // The values begin where the class says: the index in them follows from the address.
+        let at = self.b.ins().iadd_imm_s(o, offset - 8);
+        let n = self.b.ins().isub(at, values);
+        let n = self.b.ins().ushr_imm_s(n, 3);
         self.b.ins().istore8(MemFlagsData::trusted(), n, place, 8);
         let more = self.b.ins().iadd_imm_s(size, 1);
         self.b.ins().istore8(MemFlagsData::trusted(), more, values, 1);
