@@ -65,6 +65,7 @@ pub static HELPERS: &[Helper] = &[
     h("str_eq", Prefix::None),
     h("float_pow", Prefix::None),
     h("new_object", Prefix::None),
+    h("clear_slots", Prefix::None),
     h("init_not_none", Prefix::None),
     // generators and awaits
     h("await_call", Prefix::Frame),

@@ -111,6 +111,16 @@ unsafe extern "C" fn str_eq(a: *mut PyObject, b: *mut PyObject) -> i32 {
 }
 
 /// What this file lends to machine code.
+/// Drops what the slots of a finished frame own.
+unsafe extern "C" fn clear_slots(first: *mut StackRef, n: u64) {
+    // SAFETY: machine code passes the slots of the frame that it has just unlinked.
+    unsafe {
+        for i in 0..n as usize {
+            (*first.add(i)).close();
+        }
+    }
+}
+
 /// A new instance of a class that is made by `object.__new__`.
 unsafe extern "C" fn new_object(class: *mut ffi::PyTypeObject) -> *mut PyObject {
     // SAFETY: the front end has checked the class's `tp_new` and `tp_alloc`, its version guards them.
@@ -129,7 +139,7 @@ unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 13]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 14]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -141,6 +151,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("slot_is_plain", slot_is_plain as *const () as usize),
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),
+            ("clear_slots", clear_slots as *const () as usize),
             ("new_object", new_object as *const () as usize),
             ("init_not_none", init_not_none as *const () as usize),
             ("list_iter_done", list_iter_done as *const () as usize),

@@ -127,13 +127,20 @@ impl Lower<'_> {
         let more = self.b.ins().iadd_imm_s(remaining, 1);
         self.store(more, ts, o.ts_py_recursion_remaining);
         self.store(fr, ts, o.ts_current_frame);
-        for n in 0..callee.nlocalsplus {
-            let word = self.load(top, locals + 8 * n as i32);
+        if callee.nlocalsplus > 0 {
+            // All tagged: lent, immortal or unbound, nothing to drop.
+            let mut all = self.load(top, locals);
+            for n in 1..callee.nlocalsplus {
+                let word = self.load(top, locals + 8 * n as i32);
+                all = self.b.ins().band(all, word);
+            }
+            let tagged = self.b.ins().band_imm_s(all, 1);
             let (owned, next) = (self.new_block(), self.new_block());
-            let tagged = self.b.ins().band_imm_s(word, 1);
             self.b.ins().brif(tagged, next, &[], owned, &[]);
             self.b.switch_to_block(owned);
-            self.decref(word, true, None)?;
+            let n = self.iconst(i64::from(callee.nlocalsplus));
+            let first = self.b.ins().iadd_imm_s(top, i64::from(locals));
+            self.call_helper("clear_slots", &[first, n], Ret::None)?;
             self.jump(next, &[]);
             self.b.switch_to_block(next);
         }

@@ -7,6 +7,7 @@ use super::{Lower, Ret};
 use crate::{CodegenError, Exit, tag};
 use cendre_ir::{FrameState, InstData, Kinds, State};
 use cranelift_codegen::ir::{self, InstBuilder, types};
+use std::collections::HashMap;
 
 /// What an exit does after the spill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -63,41 +64,59 @@ impl Lower<'_> {
     }
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
+        // Leaves of one state share the spill: what differs, the exit's number, is a parameter of it.
+        let mut spills: HashMap<State, ir::Block> = HashMap::new();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
             let state = self.f.states[key.state.index()].clone();
             match key.kind {
-                Kind::Leave(reason) => self.emit_leave(&state, reason)?,
+                Kind::Leave(reason) => {
+                    let number = self.exit_number(&state, reason);
+                    let number = self.iconst(number);
+                    if let Some(spill) = spills.get(&key.state) {
+                        self.jump(*spill, &[number]);
+                        continue;
+                    }
+                    let spill = self.cold_block();
+                    let number_there = self.b.append_block_param(spill, types::I64);
+                    spills.insert(key.state, spill);
+                    self.jump(spill, &[number]);
+                    self.b.switch_to_block(spill);
+                    // Boxing may fail for want of memory; the helper then keeps the exception pending aside: see `sync_int`.
+                    self.sync_stale(&state)?;
+                    self.leave_with(&state, number_there)?;
+                }
                 Kind::Raise(store) => self.emit_raise(&state, store)?,
             }
         }
         Ok(())
     }
 
-    fn emit_leave(&mut self, state: &FrameState, reason: &'static str) -> Result<(), CodegenError> {
-        // Boxing may fail for want of memory; the helper then keeps the exception pending aside: see `sync_int`.
-        self.sync_stale(state)?;
-        self.leave_now(state, reason)
-    }
-
     /// The end of leaving, with all locals current.
     pub fn leave_now(&mut self, state: &FrameState, reason: &'static str) -> Result<(), CodegenError> {
+        let number = self.exit_number(state, reason);
+        let number = self.iconst(number);
+        self.leave_with(state, number)
+    }
+
+    fn leave_with(&mut self, state: &FrameState, number: ir::Value) -> Result<(), CodegenError> {
         self.spill(state)?;
         self.set_instr_ptr(state.resume);
-        let exit = Exit { unit: state.unit, reason };
-        let index = match self.exit_index.get(&exit) {
-            Some(n) => *n,
-            None => {
-                let n = self.exits.len() as i64;
-                self.exits.push(exit);
-                self.exit_index.insert(exit, n);
-                n
-            }
-        };
         let t = self.iconst(tag::LEAVE);
-        let n = self.iconst(index);
-        self.b.ins().return_(&[t, n]);
+        self.b.ins().return_(&[t, number]);
         Ok(())
+    }
+
+    /// The number of an exit in the artifact's table.
+    fn exit_number(&mut self, state: &FrameState, reason: &'static str) -> i64 {
+        let exit = Exit { unit: state.unit, reason };
+        if let Some(n) = self.exit_index.get(&exit) {
+            return *n;
+        }
+        let n = self.exits.len() as i64;
+        self.exits.push(exit);
+        self.exit_index.insert(exit, n);
+        n
     }
 
     fn emit_raise(&mut self, state: &FrameState, store: bool) -> Result<(), CodegenError> {
