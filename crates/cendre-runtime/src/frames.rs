@@ -99,6 +99,32 @@ unsafe fn push_by_api(ts: *mut ThreadState, f: *mut FunctionObject, args: *const
     }
 }
 
+/// Pushes and links a frame for any call: defaults, keywords, `*args`; null with CPython's own TypeError set.
+///
+/// # Safety
+/// `args` as in a vectorcall: `n` positional ones, then those of `kwnames` (a tuple or null); no generator; the GIL is held.
+pub unsafe fn push_general(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+    kwnames: *mut PyObject,
+) -> *mut Frame {
+    // SAFETY: the caller's contract; the references made here are taken over by the callee in every case.
+    unsafe {
+        stats::count(Counter::Pushes);
+        let all = n + if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) as usize };
+        let refs: Vec<StackRef> = (0..all).map(|i| StackRef::from_new(*args.add(i))).collect();
+        let func = StackRef::from_new(f.cast());
+        let previous = (*ts).current_frame;
+        let fr = api::_PyEvalFramePushAndInit(ts, func, ptr::null_mut(), refs.as_ptr(), n, kwnames, previous);
+        if !fr.is_null() {
+            (*ts).current_frame = fr;
+        }
+        fr
+    }
+}
+
 /// Unlinks and pops a frame on the data stack whose eval stack is empty.
 ///
 /// # Safety

@@ -6,7 +6,7 @@
 
 use super::data::Start;
 use cendre_cpython::api;
-use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::genobject::GenObject;
@@ -21,8 +21,35 @@ use core::ptr;
 ///
 /// # Safety
 /// `g` is a shell for `f`, whose code `start` describes; `args` are `n` live objects that outlive the call; the GIL is held.
-#[inline]
 pub unsafe fn bind(g: *mut GenObject, f: *mut FunctionObject, start: &Start, args: *const *mut PyObject, n: usize) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let first = CodeObject::units(code).add(start.unit as usize);
+        let argcount = start.argcount as usize;
+        fill(g, f, first, args, n.min(argcount));
+        if start.simple && n == argcount {
+            return true;
+        }
+        let fr = &raw mut (*g).gi_iframe;
+        let locals = Frame::locals(fr);
+        if bind_rest(f, code, start, locals, args, n) {
+            return true;
+        }
+        for i in 0..(*code).co_nlocalsplus as usize {
+            (*locals.add(i)).close();
+        }
+        (*fr).stackpointer = locals;
+        false
+    }
+}
+
+/// Makes the frame complete, standing at `first`, with its first `n` slots filled and the others unbound.
+///
+/// # Safety
+/// As for [`bind`]; `n` is at most the number of slots.
+#[inline(always)]
+pub unsafe fn fill(g: *mut GenObject, f: *mut FunctionObject, first: *mut CodeUnit, args: *const *mut PyObject, n: usize) {
     // SAFETY: the caller's contract; a generator is allocated with room for all slots of its code.
     unsafe {
         let fr = &raw mut (*g).gi_iframe;
@@ -32,33 +59,23 @@ pub unsafe fn bind(g: *mut GenObject, f: *mut FunctionObject, start: &Start, arg
         (*fr).f_builtins = (*f).func_builtins;
         (*fr).f_locals = ptr::null_mut();
         (*fr).frame_obj = ptr::null_mut();
-        (*fr).previous = ptr::null_mut();
-        (*fr).instr_ptr = CodeObject::units(code).add(start.unit as usize);
+        (*fr).instr_ptr = first;
         (*fr).return_offset = 0;
         (*fr).owner = frame_owner::GENERATOR;
         (*fr).visited = 0;
-        let locals = Frame::locals(fr);
-        let slots = (*code).co_nlocalsplus as usize;
-        (*fr).stackpointer = locals.add(slots);
-        let argcount = start.argcount as usize;
-        let given = n.min(argcount);
-        for i in 0..given {
-            *locals.add(i) = StackRef::from_borrow(*args.add(i));
+        let mut slot = Frame::locals(fr);
+        let end = slot.add((*code).co_nlocalsplus as usize);
+        (*fr).stackpointer = end;
+        let mut arg = args;
+        let given = slot.add(n);
+        while slot < given {
+            *slot = StackRef::from_borrow(*arg);
+            (slot, arg) = (slot.add(1), arg.add(1));
         }
-        for i in given..slots {
-            *locals.add(i) = StackRef::NULL;
+        while slot < end {
+            *slot = StackRef::NULL;
+            slot = slot.add(1);
         }
-        if start.simple && n == argcount {
-            return true;
-        }
-        if bind_rest(f, code, start, locals, args, n) {
-            return true;
-        }
-        for i in 0..slots {
-            (*locals.add(i)).close();
-        }
-        (*fr).stackpointer = locals;
-        false
     }
 }
 

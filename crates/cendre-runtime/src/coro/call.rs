@@ -5,11 +5,12 @@
 //! Read docs/internals/awaits.md, then `../protocol.rs` for callees that are no Python functions.
 
 use super::data;
+use super::finished::finished;
 use super::run::{may_run, run};
 use super::send::answer;
 use super::{bind, shell};
 use crate::body::{self, BodyResult};
-use crate::{ext, protocol};
+use crate::{ext, frames, protocol};
 use crate::record::{self, CodeRecord};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, CodeUnit};
@@ -19,7 +20,7 @@ use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
-use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::tstate::{ThreadState, eval_breaker::EVENTS_MASK};
 use core::ptr;
 
 /// How an awaited call ended.
@@ -39,52 +40,39 @@ pub enum Answer {
 ///
 /// # Safety
 /// `f` and the `n` objects at `args` are alive and stay so during the call; the GIL is held. Runs Python code.
-#[inline]
+#[inline(always)]
 pub unsafe fn call_function(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> Answer {
-    // SAFETY: the caller's contract.
+    // SAFETY: the caller's contract. Where the versions agree the record has a body: without one its version is `!0`.
     unsafe {
         let record = record::find((*f).func_code.cast());
-        if record.is_null() || (*record).body.is_null() || !super::is_plain(f) {
+        if record.is_null() {
             return Answer::Declined;
         }
-        let answer = call_record(ts, record, f, args, n);
-        if matches!(answer, Answer::Declined) {
-            // Nothing ran: the function still has the code that the record belongs to.
-            (*record).coro.stats.declined += 1;
+        let fits = (*ts).eval_breaker == (*record).version
+            && (*record).coro.body == (*record).body
+            && (*record).coro.simple_args == n
+            && (*ts).py_recursion_remaining > 1
+            && (*ts).coroutine_origin_tracking_depth == 0
+            && super::is_plain(f)
+            && !frames::low_stack(ts);
+        if !fits {
+            return call_slowly(ts, record, f, args, n);
         }
-        answer
-    }
-}
-
-#[inline]
-unsafe fn call_record(
-    ts: *mut ThreadState,
-    record: *mut CodeRecord,
-    f: *mut FunctionObject,
-    args: *const *mut PyObject,
-    n: usize,
-) -> Answer {
-    // SAFETY: as in `call_function`; the shell owns the code object, hence the record lives until it is given back.
-    unsafe {
-        if !super::enabled() || (*ts).coroutine_origin_tracking_depth != 0 || !may_run(ts, record) {
-            return Answer::Declined;
-        }
-        data::refresh(record);
-        let start: *const data::Start = match &(*record).coro.start {
-            Some(start) if start.awaitable => start,
-            _ => return Answer::Declined,
-        };
         let g = shell::take(record, f);
         if g.is_null() {
             return Answer::Declined;
         }
-        if !bind::bind(g, f, &*start, args, n) {
-            shell::came_back(record);
-            shell::give_back(record, g);
-            return Answer::Declined;
-        }
-        let result = run(ts, g, record, (*start).at);
-        shell::came_back(record);
+        bind::fill(g, f, (*record).coro.first, args, n);
+        let result = run(ts, g, record, (*record).coro.at);
+        answer(record, g, result)
+    }
+}
+
+/// What a run of a shell means to its caller. Consumes the shell unless it is suspended.
+#[inline(always)]
+unsafe fn answer(record: *mut CodeRecord, g: *mut GenObject, result: BodyResult) -> Answer {
+    // SAFETY: the shell owns the code object, hence the record lives until it is given back.
+    unsafe {
         let stats = &mut (*record).coro.stats;
         match result.tag {
             body::RETURNED => {
@@ -102,6 +90,43 @@ unsafe fn call_record(
                 Answer::Raised
             }
         }
+    }
+}
+
+/// The same for every other way in which arguments can fit, and where something has to be looked at again.
+#[inline(never)]
+unsafe fn call_slowly(
+    ts: *mut ThreadState,
+    record: *mut CodeRecord,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+) -> Answer {
+    // SAFETY: as in `call_function`.
+    unsafe {
+        if (*record).body.is_null() || !super::is_plain(f) {
+            return Answer::Declined;
+        }
+        if (*ts).coroutine_origin_tracking_depth != 0 || !may_run(ts, record) {
+            (*record).coro.stats.declined += 1;
+            return Answer::Declined;
+        }
+        data::refresh(record);
+        let start: *const data::Start = match &(*record).coro.start {
+            Some(start) if start.awaitable => start,
+            _ => return Answer::Declined,
+        };
+        let g = shell::take(record, f);
+        if g.is_null() {
+            return Answer::Declined;
+        }
+        if !bind::bind(g, f, &*start, args, n) {
+            (*record).coro.stats.declined += 1;
+            shell::give_back(record, g);
+            return Answer::Declined;
+        }
+        let result = run(ts, g, record, (*start).at);
+        answer(record, g, result)
     }
 }
 
@@ -136,30 +161,28 @@ pub unsafe extern "C" fn enter(
     }
 }
 
-/// The awaited call of any callable; `args[-1]` is a scratch word, and so is `args[-2]` where `room` says so.
-///
-/// # Safety
-/// As for [`call_function`].
-#[inline]
-unsafe fn call_any(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize, room: bool) -> Answer {
-    // SAFETY: the caller's contract.
+/// The awaited call of what is no function; `args[-1]` is a scratch word, and so is `args[-2]` where `room` says so.
+#[inline(never)]
+unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize, room: bool) -> Answer {
+    // SAFETY: as for `call_function`.
     unsafe {
-        let ty = refcount::type_of(callable);
-        if ty == &raw mut ffi::PyFunction_Type {
-            return call_function(ts, callable.cast(), args, n);
+        if refcount::type_of(callable) != &raw mut ext::PyMethod_Type {
+            return match protocol::registered(callable) {
+                Some(entry) => protocol::call(ts, callable, entry, args, n),
+                None => Answer::Declined,
+            };
         }
-        if ty == &raw mut ext::PyMethod_Type {
-            let method: *mut MethodObject = callable.cast();
-            if !room {
-                return Answer::Declined;
-            }
-            *args.sub(1) = (*method).im_self;
-            return call_any(ts, (*method).im_func, args.sub(1), n + 1, false);
+        // A bound method: its object becomes the first argument.
+        let method: *mut MethodObject = callable.cast();
+        if !room {
+            return Answer::Declined;
         }
-        match protocol::registered(callable) {
-            Some(entry) => protocol::call(ts, callable, entry, args, n),
-            None => Answer::Declined,
+        let (function, args) = ((*method).im_func, args.sub(1));
+        *args = (*method).im_self;
+        if refcount::type_of(function) == &raw mut ffi::PyFunction_Type {
+            return call_function(ts, function.cast(), args, n + 1);
         }
+        call_other(ts, function, args, n + 1, false)
     }
 }
 
@@ -179,48 +202,49 @@ pub unsafe extern "C" fn await_call(
     argv: *mut *mut PyObject,
     nargs: i64,
 ) -> BodyResult {
-    // SAFETY: the caller's contract; the frame owns its code object, so record and site outlive the call (but the list of
-    // sites may grow during it, hence the second look).
+    // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
         let code: *mut CodeObject = (*fr).code();
         let call: *mut CodeUnit = (*fr).instr_ptr;
-        let unit = Frame::instr_index(fr) as u32;
         let mine = record::find(code);
         if mine.is_null() {
             return ordinary_call(callable, argv, nargs);
         }
-        let Some(send) = (*mine).coro.site(site, code, unit).map(|s| s.send) else {
+        let site = (*mine).coro.site(site, code, call);
+        if site.is_null() {
             return ordinary_call(callable, argv, nargs);
+        }
+        (*fr).instr_ptr = (*site).send;
+        let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
+            call_function(ts, callable.cast(), argv, nargs as usize)
+        } else {
+            // Two words before the arguments are free when there is no `self`: word 0 and that of self.
+            let room = argv.cast() >= Frame::stack_base(fr).add(2);
+            call_other(ts, callable, argv, nargs as usize, room)
         };
-        (*fr).instr_ptr = CodeObject::units(code).add(send as usize);
-        // Two words before the arguments are free when there is no `self`: word 0 and that of self.
-        let room = argv.cast() >= Frame::stack_base(fr).add(2);
-        let answered = call_any(ts, callable, argv, nargs as usize, room);
-        let counts = (*mine).coro.site(site, code, unit);
-        match answered {
+        match answer {
             Answer::Value(value) => {
-                if let Some(s) = counts {
-                    s.finished += 1;
+                (*site).finished += 1;
+                if ((*ts).eval_breaker ^ (*mine).version) & !EVENTS_MASK != 0 {
+                    // Tools changed meanwhile: they want to see how an awaited object ends.
+                    let object = finished(value);
+                    if !object.is_null() {
+                        return BodyResult::new(answer::DECLINED, object as u64);
+                    }
                 }
                 BodyResult::new(answer::VALUE, value as u64)
             }
             Answer::Suspended { receiver, yielded } => {
-                if let Some(s) = counts {
-                    s.suspended += 1;
-                }
+                (*site).suspended += 1;
                 *argv.sub(1) = yielded;
                 BodyResult::new(answer::OTHER, receiver as u64)
             }
             Answer::Raised => {
-                if let Some(s) = counts {
-                    s.raised += 1;
-                }
+                (*site).raised += 1;
                 BodyResult::new(answer::RAISED, 0)
             }
             Answer::Declined => {
-                if let Some(s) = counts {
-                    s.declined += 1;
-                }
+                (*site).declined += 1;
                 (*fr).instr_ptr = call;
                 ordinary_call(callable, argv, nargs)
             }
@@ -248,7 +272,11 @@ unsafe fn ordinary_call(callable: *mut PyObject, argv: *mut *mut PyObject, nargs
 pub unsafe fn start(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize) -> Answer {
     // SAFETY: the caller's contract.
     unsafe {
-        let answer = call_any(ts, callable, args, n, false);
+        let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
+            call_function(ts, callable.cast(), args, n)
+        } else {
+            call_other(ts, callable, args, n, false)
+        };
         if !matches!(answer, Answer::Declined) {
             return answer;
         }

@@ -8,16 +8,18 @@ use crate::coro::SiteReport;
 use crate::gil::Gil;
 use crate::record::CodeRecord;
 use cendre_bytecode::Opcode;
-use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
 use cendre_cpython::genobject::GenObject;
 use core::ffi::c_void;
 use core::ptr;
 
-/// One `await f(...)` of a code object; its instructions in code units.
+/// One `await f(...)` of a code object. Boxed: machine code is inside it while a callee runs.
 #[derive(Clone, Debug)]
 pub struct AwaitSite {
-    pub call: u32,
-    pub send: u32,
+    /// Its CALL, by address and in code units, and its SEND.
+    pub call: *mut CodeUnit,
+    pub call_unit: u32,
+    pub send: *mut CodeUnit,
     pub finished: u64,
     pub suspended: u64,
     pub raised: u64,
@@ -25,13 +27,9 @@ pub struct AwaitSite {
 }
 
 impl AwaitSite {
-    fn new(call: u32, send: u32) -> AwaitSite {
-        AwaitSite { call, send, finished: 0, suspended: 0, raised: 0, declined: 0 }
-    }
-
     pub(super) fn report(&self) -> SiteReport {
         SiteReport {
-            call_unit: self.call,
+            call_unit: self.call_unit,
             calls: self.finished + self.suspended + self.raised + self.declined,
             finished: self.finished,
             suspended: self.suspended,
@@ -132,19 +130,21 @@ pub struct Start {
 
 /// What a code record keeps.
 pub struct CoroData {
-    /// The body that the next two belong to; null: not looked yet.
-    body: *const c_void,
+    /// The body that the next four belong to; null: not looked yet.
+    pub(super) body: *const c_void,
+    /// What a call with nothing but positional arguments needs: their number (`usize::MAX`: no such call is possible), the
+    /// first RESUME, and its entry.
+    pub(super) simple_args: usize,
+    pub(super) first: *mut CodeUnit,
+    pub(super) at: u64,
     /// None: cannot be started natively.
     pub start: Option<Start>,
     /// By code unit: entry of the RESUME there, plus one; 0 for none.
     resume_at: Vec<u16>,
     /// Shells that are ready.
     pub(super) shelf: Vec<*mut GenObject>,
-    /// Shells that run right now, and the most there ever were.
-    pub(super) out: usize,
-    pub(super) deepest: usize,
     /// The awaits of this code that ran, by the front end's number.
-    pub sites: Vec<Option<AwaitSite>>,
+    pub sites: Vec<Option<Box<AwaitSite>>>,
     pub stats: CoroStats,
 }
 
@@ -152,11 +152,12 @@ impl Default for CoroData {
     fn default() -> CoroData {
         CoroData {
             body: ptr::null(),
+            simple_args: usize::MAX,
+            first: ptr::null_mut(),
+            at: 0,
             start: None,
             resume_at: Vec::new(),
             shelf: Vec::new(),
-            out: 0,
-            deepest: 0,
             sites: Vec::new(),
             stats: CoroStats::default(),
         }
@@ -180,42 +181,45 @@ impl Drop for CoroData {
 }
 
 impl CoroData {
-    /// The await with this number, whose CALL is the instruction of the frame. None: no such await, see [`send_behind`].
+    /// The await with this number, whose CALL is the instruction of the frame; null: no such await. It lives as long as the
+    /// code object.
     ///
     /// The front end numbers all awaits of a code object in order, so that every body of it means the same by a number.
     ///
     /// # Safety
-    /// `code` is the record's code object, `call` the unit of one of its CALLs; the GIL is held.
+    /// `call` is a CALL of `code`, the record's code object; the GIL is held.
     #[inline(always)]
-    pub unsafe fn site(&mut self, number: i64, code: *mut CodeObject, call: u32) -> Option<&mut AwaitSite> {
-        let n = number as usize;
-        if !self.sites.get(n).is_some_and(|s| s.as_ref().is_some_and(|s| s.call == call)) {
+    pub unsafe fn site(&mut self, number: i64, code: *mut CodeObject, call: *mut CodeUnit) -> *mut AwaitSite {
+        match self.sites.get_mut(number as usize) {
+            Some(Some(site)) if site.call == call => &raw mut **site,
             // SAFETY: the caller's contract.
-            unsafe { self.new_site(n, code, call)? };
+            _ => unsafe { self.new_site(number as usize, code, call) },
         }
-        self.sites.get_mut(n)?.as_mut()
     }
 
     #[cold]
-    unsafe fn new_site(&mut self, n: usize, code: *mut CodeObject, call: u32) -> Option<()> {
-        // SAFETY: the caller's contract.
-        let send = unsafe { send_behind(code, call)? };
-        // An await takes eight units at least: a number beyond that is none of this code.
-        // SAFETY: as above.
-        if n > unsafe { CodeObject::len(code) } {
-            return None;
+    unsafe fn new_site(&mut self, n: usize, code: *mut CodeObject, call: *mut CodeUnit) -> *mut AwaitSite {
+        // SAFETY: the caller's contract. An await takes eight units at least: a larger number is none of this code.
+        unsafe {
+            let units = CodeObject::units(code);
+            let call_unit = call.offset_from(units) as u32;
+            let Some(send) = send_behind(code, call_unit) else { return ptr::null_mut() };
+            if n > CodeObject::len(code) || matches!(self.sites.get(n), Some(Some(_))) {
+                return ptr::null_mut();
+            }
+            if self.sites.len() <= n {
+                self.sites.resize(n + 1, None);
+            }
+            let send = units.add(send as usize);
+            let site = AwaitSite { call, call_unit, send, finished: 0, suspended: 0, raised: 0, declined: 0 };
+            &raw mut **self.sites[n].insert(Box::new(site))
         }
-        if self.sites.len() <= n {
-            self.sites.resize(n + 1, None);
-        }
-        self.sites[n] = Some(AwaitSite::new(call, send));
-        Some(())
     }
 
     pub(super) fn reset(&mut self) {
         self.stats = CoroStats::default();
         for site in self.sites.iter_mut().flatten() {
-            *site = AwaitSite::new(site.call, site.send);
+            (site.finished, site.suspended, site.raised, site.declined) = (0, 0, 0, 0);
         }
     }
 }
@@ -272,6 +276,14 @@ unsafe fn read_entries(record: *mut CodeRecord) {
             Some(start)
         });
         let coro = &mut (*record).coro;
+        coro.simple_args = usize::MAX;
+        if let Some(s) = &start {
+            coro.first = CodeObject::units(code).add(s.unit as usize);
+            coro.at = s.at;
+            if s.simple && s.awaitable {
+                coro.simple_args = s.argcount as usize;
+            }
+        }
         coro.resume_at = table;
         coro.start = start;
         coro.body = (*record).body;

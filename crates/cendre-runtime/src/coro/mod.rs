@@ -9,6 +9,7 @@
 pub mod bind;
 pub mod call;
 pub mod data;
+pub mod finished;
 pub mod run;
 pub mod send;
 pub mod shell;
@@ -61,6 +62,7 @@ pub unsafe fn disable() {
     // SAFETY: the caller's contract. A shell's end can end other code objects, hence the second look.
     unsafe {
         STATE.get().enabled = false;
+        STATE.get().plain = [0; 2];
         for record in record::all() {
             if record::all().contains(&record) {
                 shell::drop_all(record);
@@ -110,7 +112,7 @@ pub struct SiteReport {
 /// The record is alive; the GIL is held.
 pub unsafe fn sites(record: *mut CodeRecord) -> Vec<SiteReport> {
     // SAFETY: the caller's contract; nothing here runs Python code.
-    unsafe { (&(*record).coro.sites).iter().flatten().map(AwaitSite::report).collect() }
+    unsafe { (&(*record).coro.sites).iter().flatten().map(|site| site.report()).collect() }
 }
 
 /// All counters, summed over the living code objects and what the dead ones left.

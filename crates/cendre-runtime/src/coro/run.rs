@@ -115,7 +115,7 @@ pub unsafe fn resume(
 ///
 /// # Safety
 /// The record has a body, `at` is an entry of it; `g` stands there and does not run; the GIL is held.
-#[inline]
+#[inline(always)]
 pub unsafe fn run(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecord, at: u64) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the record lives until `settle` is over.
     unsafe {
@@ -159,17 +159,13 @@ unsafe fn unlink(ts: *mut ThreadState, g: *mut GenObject) {
 }
 
 /// Finished, by value or exception: unlinked, then cleared. References go last, since their end may run anything.
-#[inline]
+#[inline(always)]
 unsafe fn finish(ts: *mut ThreadState, g: *mut GenObject) {
     // SAFETY: the running generator, whose slots below `stackpointer` are valid.
     unsafe {
         let fr = &raw mut (*g).gi_iframe;
         if !(*fr).frame_obj.is_null() {
-            // Somebody took the frame: it may have to move into its frame object. CPython's own way does all of it.
-            (*ts).current_frame = (*fr).previous;
-            (*ts).py_recursion_remaining += 1;
-            api::_PyEval_FrameClearAndPop(ts, fr);
-            return;
+            return finish_escaped(ts, fr);
         }
         unlink(ts, g);
         (*g).gi_frame_state = frame_state::FRAME_CLEARED;
@@ -193,6 +189,17 @@ unsafe fn finish(ts: *mut ThreadState, g: *mut GenObject) {
             (*g).gi_exc_state.exc_value = ptr::null_mut();
             refcount::decref(handled);
         }
+    }
+}
+
+/// Somebody took the frame: it may have to move into its frame object. CPython's own way does all of it.
+#[cold]
+unsafe fn finish_escaped(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the running frame of a generator, whose exception state is linked.
+    unsafe {
+        (*ts).current_frame = (*fr).previous;
+        (*ts).py_recursion_remaining += 1;
+        api::_PyEval_FrameClearAndPop(ts, fr);
     }
 }
 

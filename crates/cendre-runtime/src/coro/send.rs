@@ -129,7 +129,7 @@ pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, r
         if refcount::type_of(receiver) == &raw mut ffi::PyCoro_Type {
             let g: *mut GenObject = receiver.cast();
             let record = record::find((*g).gi_iframe.code());
-            if !record.is_null() && !(*record).body.is_null() {
+            if !record.is_null() && !(*record).body.is_null() && super::enabled() {
                 shell::give_back(record, g);
                 return 0;
             }

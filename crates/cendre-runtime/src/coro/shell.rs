@@ -5,7 +5,6 @@
 //! out to be kept by somebody (deallocation untracks unconditionally, so no reference of ours is dropped before tracking).
 //! Read docs/internals/awaits.md, "Shells".
 
-use super::data::CoroData;
 use crate::record::CodeRecord;
 use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
@@ -16,21 +15,18 @@ use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 
-/// Shells that a code object keeps in any case.
-const AT_LEAST: usize = 256;
-/// Most shells that a code object keeps, however deep its recursion was.
-const AT_MOST: usize = 4096;
+/// Shells that a code object keeps: as many as recursion is deep by default, and half a megabyte at most.
+const MOST: usize = 1024;
 
 /// A shell for a call of this function; null without memory (no exception is set).
 ///
 /// # Safety
 /// `f` is a live function whose code is that of the record and makes generators or coroutines; the GIL is held.
-#[inline]
+#[inline(always)]
 pub unsafe fn take(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObject {
     // SAFETY: the caller's contract.
     unsafe {
-        let coro: *mut CoroData = &raw mut (*record).coro;
-        let shell = match (*coro).shelf.pop() {
+        let shell = match (*record).coro.shelf.pop() {
             Some(shell) => {
                 // Both are the function's, which another closure over the same code may have changed.
                 set(&raw mut (*shell).gi_name, (*f).func_name);
@@ -38,20 +34,30 @@ pub unsafe fn take(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenO
                 shell
             }
             None => {
-                let made: *mut GenObject = api::_Py_MakeCoro(f).cast();
-                if made.is_null() {
-                    ffi::PyErr_Clear();
-                    return made;
+                let shell = make(record, f);
+                if shell.is_null() {
+                    return shell;
                 }
-                ffi::PyObject_GC_UnTrack(made.cast());
-                (*coro).stats.shells_made += 1;
-                made
+                shell
             }
         };
         (*shell).gi_iframe.f_executable = StackRef::from_new((*record).code.cast());
-        (*coro).out += 1;
-        (*coro).deepest = (*coro).deepest.max((*coro).out);
         shell
+    }
+}
+
+#[cold]
+unsafe fn make(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObject {
+    // SAFETY: as in `take`.
+    unsafe {
+        let made: *mut GenObject = api::_Py_MakeCoro(f).cast();
+        if made.is_null() {
+            ffi::PyErr_Clear();
+            return made;
+        }
+        ffi::PyObject_GC_UnTrack(made.cast());
+        (*record).coro.stats.shells_made += 1;
+        made
     }
 }
 
@@ -65,16 +71,6 @@ unsafe fn set(slot: *mut *mut PyObject, value: *mut PyObject) {
             refcount::xdecref(old);
         }
     }
-}
-
-/// Notes that a shell that was taken no longer runs natively.
-///
-/// # Safety
-/// The record is alive; the GIL is held.
-#[inline(always)]
-pub unsafe fn came_back(record: *mut CodeRecord) {
-    // SAFETY: the caller's contract.
-    unsafe { (*record).coro.out = (*record).coro.out.saturating_sub(1) }
 }
 
 /// Whether nobody but us can ever find this object again.
@@ -94,23 +90,30 @@ unsafe fn reusable(g: *mut GenObject) -> bool {
 /// # Safety
 /// `g` is a generator or coroutine of the record's code, which is alive; the GIL is held. May run Python code, and the record
 /// may be gone afterwards.
+#[inline(always)]
 pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
     // SAFETY: the caller's contract.
     unsafe {
-        let coro: *mut CoroData = &raw mut (*record).coro;
-        let limit = (*coro).deepest.clamp(AT_LEAST, AT_MOST);
-        if reusable(g) && (*coro).shelf.len() < limit && super::enabled() {
+        if reusable(g) && (*record).coro.shelf.len() < MOST {
             if gc::is_tracked(g.cast()) {
                 ffi::PyObject_GC_UnTrack(g.cast());
             }
             let code = (*g).gi_iframe.f_executable;
             (*g).gi_iframe.f_executable = code.borrow();
-            (*coro).shelf.push(g);
+            (*record).coro.shelf.push(g);
             // Last: this may be the code object's end, and the record's.
             code.close();
             return;
         }
-        (*coro).stats.shells_lost += 1;
+        lose(record, g);
+    }
+}
+
+#[cold]
+unsafe fn lose(record: *mut CodeRecord, g: *mut GenObject) {
+    // SAFETY: as in `give_back`.
+    unsafe {
+        (*record).coro.stats.shells_lost += 1;
         drop_object(g);
     }
 }

@@ -42,14 +42,16 @@ pub fn wrapper_address() -> usize {
     wrapper as *const () as usize
 }
 
+/// Whether calling the function makes a generator or coroutine, which runs later.
+unsafe fn is_generator(code: *mut CodeObject) -> bool {
+    // SAFETY: the caller passes a live code object.
+    unsafe { (*code).co_flags & (co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR) != 0 }
+}
+
 /// Whether a call of this code with exact positional arguments needs nothing else.
 unsafe fn is_plain(code: *mut CodeObject) -> bool {
-    use co_flags::{ASYNC_GENERATOR, COROUTINE, GENERATOR, VARARGS, VARKEYWORDS};
     // SAFETY: the caller passes a live code object.
-    unsafe {
-        (*code).co_flags & (VARARGS | VARKEYWORDS | GENERATOR | COROUTINE | ASYNC_GENERATOR) == 0
-            && (*code).co_kwonlyargcount == 0
-    }
+    unsafe { (*code).co_flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0 && (*code).co_kwonlyargcount == 0 }
 }
 
 type Vectorcall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
@@ -67,15 +69,18 @@ unsafe extern "C" fn wrapper(
         let code: *mut CodeObject = (*f).func_code.cast();
         let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
         let record = record::find(code);
-        let exact = kwnames.is_null() && n == (*code).co_argcount as usize && is_plain(code);
-        if !exact || record.is_null() || !ready(ts, f, record) {
+        if record.is_null() || is_generator(code) || !ready(ts, f, record) {
+            if !record.is_null() && is_generator(code) {
+                first_sight_of_generator(f, record);
+            }
             let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
             return original(func, args, nargsf, kwnames);
         }
         // The caller's reference keeps the function; what the body may do to `record` does not matter to this call.
         let Some(artifact) = &(*record).artifact else { return core::ptr::null_mut() };
         let body = artifact.body();
-        let fr = frames::push(ts, f, args, n);
+        let exact = kwnames.is_null() && n == (*code).co_argcount as usize && is_plain(code);
+        let fr = if exact { frames::push(ts, f, args, n) } else { frames::push_general(ts, f, args, n, kwnames) };
         if fr.is_null() {
             return fr.cast();
         }
@@ -135,6 +140,19 @@ unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     }
 }
 
+/// A wrapped generator function, under threshold 0: compiled at the first call; its runs are entered by other ways.
+#[cold]
+unsafe fn first_sight_of_generator(f: *mut FunctionObject, record: *mut CodeRecord) {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        if (*record).state == State::Cold && driver::config().is_some_and(|c| c.threshold == 0) {
+            // The reason of a refusal is kept in the record.
+            let _ = driver::compile(Subject::function(f));
+        }
+        unwrap_function(f);
+    }
+}
+
 /// Near the margin of the C stack: the interpreter recurses on its data stack, but not through us, so we go out of its way.
 #[cold]
 unsafe fn withdraw(f: *mut FunctionObject) {
@@ -157,10 +175,11 @@ pub unsafe fn wrap(f: *mut FunctionObject) {
     // SAFETY: the caller's contract.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
-        if entries::kind() != Kind::Vectorcall || !is_plain(code) {
+        let record = record::find(code);
+        let compiled = !record.is_null() && (*record).state != State::Cold;
+        if entries::kind() != Kind::Vectorcall || (is_generator(code) && compiled) {
             return;
         }
-        let record = record::find(code);
         let ordinary = (*f).vectorcall.map_or(0, |v| v as usize) == env::python_vectorcall();
         if !ordinary || (!record.is_null() && (*record).withdrawn) {
             return;
