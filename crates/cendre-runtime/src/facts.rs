@@ -20,6 +20,8 @@ use cendre_ir::ObjId;
 
 /// `FUNC_VERSION_CACHE_SIZE` and `TYPE_VERSION_CACHE_SIZE`.
 const CACHE: usize = 1 << 12;
+/// `_Py_MAX_GLOBAL_TYPE_VERSION_TAG`
+const CORE_VERSIONS: u32 = (2 << 16) - 1;
 
 fn id<T>(p: *mut T) -> ObjId {
     ObjId(p as u64)
@@ -88,7 +90,8 @@ unsafe fn forget_dead(mut bytes: Vec<u8>) -> Vec<u8> {
         let Some(cache) = i.load_attr_cache() else { continue };
         if i.base == Opcode::LoadAttr && cache.version != 0 && cache.descr != 0 {
             // SAFETY: the caller's contract.
-            if unsafe { type_of_version(cache.version) }.is_null() {
+            // Core static classes have the lowest versions, fixed; they never die and are not in the table.
+            if cache.version > CORE_VERSIONS && unsafe { type_of_version(cache.version) }.is_null() {
                 // The version lies behind the counter, in two units.
                 let at = (i.offset as usize + 2) * 2;
                 bytes[at..at + 4].fill(0);
@@ -176,31 +179,36 @@ unsafe fn find_functions(words: &[usize]) -> usize {
     }
 }
 
-/// The builtin classes are in the table, each at its version.
+/// Two new classes are in the table, each at its version. (Core static classes are not: their versions are fixed.)
 unsafe fn find_types(words: &[usize]) -> usize {
-    // SAFETY: the classes are static; their version tags are read only.
-    let known: [(usize, usize); 5] = unsafe {
-        [
-            &raw mut ffi::PyLong_Type,
-            &raw mut ffi::PyFloat_Type,
-            &raw mut ffi::PyUnicode_Type,
-            &raw mut ffi::PyList_Type,
-            &raw mut ffi::PyDict_Type,
-        ]
-        .map(|t: *mut PyTypeObject| (t as usize, (*t).tp_version_tag as usize % CACHE))
-    };
-    if known.iter().any(|k| k.1 == 0) {
-        return 0;
-    }
-    for (n, w) in words.iter().enumerate() {
-        if *w == known[0].0 && n >= known[0].1 {
-            let base = n - known[0].1;
-            if known.iter().all(|(t, at)| words.get(base + at) == Some(t)) && base + CACHE <= words.len() {
-                return words.as_ptr() as usize + base * size_of::<usize>();
+    // SAFETY: the GIL is held; `type("", (), {})` runs no foreign code; the references made here are given back.
+    unsafe {
+        let make = || {
+            let of = (&raw mut ffi::PyType_Type).cast::<PyObject>();
+            let class = ffi::PyObject_CallFunction(of, c"s(){}".as_ptr(), c"probe".as_ptr());
+            if class.is_null() {
+                ffi::PyErr_Clear();
+                return (0, 0);
+            }
+            api::PyUnstable_Type_AssignVersionTag(class.cast());
+            (class as usize, (*class.cast::<PyTypeObject>()).tp_version_tag as usize % CACHE)
+        };
+        let (one, two) = (make(), make());
+        let mut found = 0;
+        if one.0 != 0 && two.0 != 0 {
+            for (n, w) in words.iter().enumerate() {
+                let Some(base) = n.checked_sub(one.1).filter(|_| *w == one.0) else { continue };
+                if words.get(base + two.1) == Some(&two.0) && base + CACHE <= words.len() {
+                    found = words.as_ptr() as usize + base * size_of::<usize>();
+                    break;
+                }
             }
         }
+        for class in [one.0, two.0] {
+            refcount::xdecref(class as *mut PyObject);
+        }
+        found
     }
-    0
 }
 
 /// What a direct call needs to know of a code object.
