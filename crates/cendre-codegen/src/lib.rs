@@ -55,6 +55,9 @@ impl fmt::Display for CodegenError {
 /// IR instructions beyond which a function stays interpreted: compile time grows faster than the gain.
 pub const LARGEST: usize = 60_000;
 
+/// The same for Cranelift's instructions: ways out with much to write to memory make many of few.
+pub const LARGEST_LOWERED: usize = 200_000;
+
 fn isa() -> Result<&'static isa::OwnedTargetIsa, CodegenError> {
     static ISA: OnceLock<Result<isa::OwnedTargetIsa, String>> = OnceLock::new();
     let made = ISA.get_or_init(|| {
@@ -101,6 +104,9 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
             eprintln!("{}", context.func.display());
         }
         let sizes = (context.func.dfg.num_insts(), context.func.dfg.num_blocks());
+        if sizes.0 > LARGEST_LOWERED {
+            return Err(CodegenError::TooLarge(sizes.0));
+        }
         let start = std::time::Instant::now();
         let code = context
             .compile(isa.as_ref(), &mut Default::default())

@@ -10,6 +10,9 @@ use crate::facts::Const;
 use crate::{Edge, Instr, Opcode};
 use cendre_ir::{Imm, ObjId, Op, Type, Value};
 
+/// Locals that are kept unboxed at a time, about.
+const MOST_UNBOXED: usize = 24;
+
 /// Opcodes (bases) whose stack op runs no unknown code.
 fn is_quiet(op: Opcode) -> bool {
     use Opcode::*;
@@ -170,8 +173,9 @@ impl Translator<'_> {
         let x = self.value(op, Imm::None, &[v.v], Some(state));
         // From here on the local is known to be that number.
         if let Some(home) = v.home {
+            let many = self.locals.iter().filter(|l| l.number.is_some()).count() > MOST_UNBOXED;
             let l = &mut self.locals[home as usize];
-            if l.cached.map(|c| c.v) == Some(v.v) && l.number.is_none() {
+            if l.cached.map(|c| c.v) == Some(v.v) && l.number.is_none() && !many {
                 l.number = Some((kind, x));
             }
         }
@@ -262,7 +266,9 @@ impl Translator<'_> {
             if on_stack {
                 self.unhome(n);
             }
-            if !copied && self.locals[at].plain {
+            // Every way out and every call has to look after each unboxed local: with very many of them that is what code would consist of.
+            let many = self.locals.iter().filter(|l| l.number.is_some()).count() > MOST_UNBOXED;
+            if !copied && !many && self.locals[at].plain {
                 // The old box in the slot may still be borrowed by the stack: then it must not be overwritten in place.
                 if !self.stack.iter().any(|e| e.home == Some(n) && e.kind == Kind::Object && !e.own) {
                     self.locals[at] = Local { cached: None, number: Some((v.kind, v.v)), stale: true, plain: true };
@@ -272,7 +278,9 @@ impl Translator<'_> {
             let number = (v.kind, v.v);
             let o = self.make_own(v);
             self.put(n, o);
-            self.locals[at].number = Some(number);
+            if !many {
+                self.locals[at].number = Some(number);
+            }
             return Ok(());
         }
         if self.stack.iter().any(|e| e.home == Some(n) && e.kind.is_number()) {
