@@ -8,6 +8,7 @@
 use crate::body::{self, BodyResult};
 use crate::driver;
 use crate::ext;
+use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
 use cendre_bytecode::decode::no_executors;
@@ -209,12 +210,21 @@ pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeReco
                 if !record.is_null() {
                     (*record).raises += 1;
                 }
+                let again = ops::raised_again(ts, fr);
                 // A tool that wants to know about exceptions gets to know it from the interpreter only.
-                if !api::_PyEval_NoToolsForUnwind(ts) && !is_reraise(ts, fr) {
-                    (*fr).instr_ptr = (*fr).instr_ptr.add(1);
-                    return leave(ts, fr, true);
+                if !api::_PyEval_NoToolsForUnwind(ts) {
+                    if !again {
+                        (*fr).instr_ptr = (*fr).instr_ptr.add(1);
+                        return leave(ts, fr, true);
+                    }
+                    if let Some(reraise) = send_to_reraise(fr) {
+                        (*fr).instr_ptr = reraise;
+                        return leave(ts, fr, false);
+                    }
                 }
-                add_traceback(ts, fr);
+                if !again {
+                    ops::traceback_here(ts, fr);
+                }
                 drop_stack(fr);
                 pop(ts, fr);
                 ptr::null_mut()
@@ -244,62 +254,11 @@ unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
     ExceptionTable::parse(&bytes).map_err(|_| ())
 }
 
-/// `PyTracebackObject`.
-#[repr(C)]
-struct Traceback {
-    ob_base: PyObject,
-    tb_next: *mut Traceback,
-    tb_frame: *mut ffi::PyFrameObject,
-    tb_lasti: core::ffi::c_int,
-    tb_lineno: core::ffi::c_int,
-}
-
-/// Whether the exception that is set is one that this frame raises *again*: CPython adds no second traceback entry then.
-///
-/// Two signs: the instruction is one that re-raises; or the newest entry is this frame at this very instruction, which a
-/// RERAISE with `lasti` puts back into `instr_ptr`.
-///
-/// # Safety
-/// `fr` is the running frame and an exception is set; the GIL is held.
-pub unsafe fn is_reraise(ts: *mut ThreadState, fr: *mut Frame) -> bool {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let op = (*(*fr).instr_ptr).opcode();
-        if op == Opcode::Reraise as u8 || op == Opcode::EndAsyncFor as u8 || op == Opcode::CleanupThrow as u8 {
-            return true;
-        }
-        if (*fr).frame_obj.is_null() {
-            return false;
-        }
-        let tb: *mut Traceback = (*(*ts).current_exception.cast::<cendre_cpython::pyerrors::BaseExceptionObject>()).traceback.cast();
-        !tb.is_null() && (*tb).tb_frame == (*fr).frame_obj && (*tb).tb_lasti as isize == Frame::instr_index(fr) * 2
-    }
-}
-
-/// Adds this frame to the traceback of the exception that is set, as the interpreter does when one leaves an instruction.
-///
-/// # Safety
-/// `fr` is the running frame and an exception is set; the GIL is held.
-pub unsafe fn add_traceback(ts: *mut ThreadState, fr: *mut Frame) {
-    // SAFETY: the caller's contract; PyThreadState_GetFrame makes the frame object.
-    unsafe {
-        if is_reraise(ts, fr) {
-            return;
-        }
-        own_code(fr);
-        let object = ffi::PyThreadState_GetFrame(ts.cast());
-        if !object.is_null() {
-            api::PyTraceBack_Here(object);
-            refcount::decref(object.cast());
-        }
-    }
-}
-
 /// Where the interpreter can be sent to raise the exception that is set *again*, without a new traceback entry: a
 /// RERAISE without handler. The eval stack is made as it expects it; the exception is no longer set then.
 ///
 /// # Safety
-/// `fr` is the running frame of the interpreter and an exception is set that `is_reraise`; the GIL is held.
+/// `fr` is the running frame of the interpreter and an exception is set that was raised again (`ops::raised_again`); the GIL is held.
 pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
     // SAFETY: the frame has room for what the RERAISE takes, since its code does that as well.
     unsafe {

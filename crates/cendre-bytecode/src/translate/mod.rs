@@ -518,12 +518,6 @@ impl Translator<'_> {
             DictUpdate => self.append_like(i, "dict_update", 1)?,
             MapAdd => self.append_like(i, "map_add", 2)?,
             DictMerge => self.dict_merge(i)?,
-            Reraise if i.arg != 0 => {
-                // It restores `instr_ptr` from the stack; a handler must be looked up by where the RERAISE itself stands.
-                let state = self.before();
-                self.emit(Op::Leave, Imm::None, &[], 0, Some(state));
-                self.at = None;
-            }
             RaiseVarargs | Reraise => {
                 self.stack_op(i)?;
                 let state = self.raising();

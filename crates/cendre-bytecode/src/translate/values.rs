@@ -401,7 +401,7 @@ impl Translator<'_> {
             return Err(Refusal::new("more than 60 stack inputs"));
         }
         // Entries that the op only looks at stay ours: they are lent, and must still be there for the handler if it raises.
-        let peeked = peeked(i.base);
+        let peeked = peeked(i);
         self.stack.truncate(first + peeked);
         let mut own = 0;
         for (n, a) in args.iter().enumerate().skip(peeked) {
@@ -458,14 +458,17 @@ fn shape(i: &Instr, popped: usize, pushed: usize) -> (usize, usize) {
         GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext => (1, 2),
         MatchKeys => (2, 3),
         CheckExcMatch => (2, 2),
+        Reraise => (i.arg as usize + 1, 0),
         _ => (popped, pushed),
     }
 }
 
 /// How many of a stack op's first inputs it only looks at.
-fn peeked(op: Opcode) -> usize {
+fn peeked(i: &Instr) -> usize {
     use Opcode::*;
-    match op {
+    match i.base {
+        // The place where it was raised first, and with `with` the exception before: they stay for the handler.
+        Reraise => i.arg as usize,
         WithExceptStart => 5,
         MatchKeys => 2,
         GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext | CheckExcMatch | PushExcInfo => 1,

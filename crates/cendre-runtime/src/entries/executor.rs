@@ -9,6 +9,7 @@
 use crate::body::{self, Body, BodyResult};
 use crate::driver;
 use crate::frames;
+use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
 use cendre_bytecode::decode::no_executors;
@@ -417,7 +418,7 @@ unsafe fn other(ts: *mut ThreadState, fr: *mut Frame, result: BodyResult) -> *mu
                     (*record).raises += 1;
                 }
                 // For null the interpreter adds a traceback entry, which is right but for an exception raised again.
-                if frames::is_reraise(ts, fr) {
+                if ops::raised_again(ts, fr) {
                     return frames::send_to_reraise(fr).unwrap_or(ptr::null_mut());
                 }
                 ptr::null_mut()

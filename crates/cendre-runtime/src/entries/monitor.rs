@@ -9,6 +9,7 @@
 use crate::body;
 use crate::driver;
 use crate::frames;
+use crate::ops;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
@@ -203,8 +204,12 @@ unsafe extern "C" fn on_event(_: *mut PyObject, args: *mut *mut PyObject, n: ffi
         let code: *mut CodeObject = (*args).cast();
         if (*fr).code() == code {
             let record = record::find(code);
-            if !record.is_null() && !(*record).body.is_null() && !enter(ts, fr, record, n == 3) {
-                return ptr::null_mut();
+            if !record.is_null() && !(*record).body.is_null() {
+                // A jump: `instr_ptr` still is its source, the third argument the destination in bytes.
+                let unit = if n == 3 { ffi::PyLong_AsLong(*args.add(2)) / 2 } else { Frame::instr_index(fr) as i64 };
+                if !enter(ts, fr, record, unit as u32, n == 3) {
+                    return ptr::null_mut();
+                }
             }
         }
         refcount::new_ref(ffi::Py_None())
@@ -212,10 +217,9 @@ unsafe extern "C" fn on_event(_: *mut PyObject, args: *mut *mut PyObject, n: ffi
 }
 
 /// Runs the body; false: an exception without handler in this frame.
-unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, jump: bool) -> bool {
+unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, unit: u32, jump: bool) -> bool {
     // SAFETY: as in `on_event`; the frame holds its code object, hence the record.
     unsafe {
-        let unit = Frame::instr_index(fr) as u32;
         let Some(artifact) = &(*record).artifact else { return true };
         let Some(at) = artifact.entry_at(unit) else { return true };
         let body = artifact.body();
@@ -246,7 +250,7 @@ unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, j
             _ => {
                 stats::count(Counter::Raises);
                 // The interpreter looks for a handler where the event lies: send it to a RERAISE that has none.
-                frames::add_traceback(ts, fr);
+                ops::add_traceback(ts, fr);
                 match frames::send_to_reraise(fr) {
                     Some(next) => (*fr).instr_ptr = next,
                     None => fine = false,

@@ -51,9 +51,19 @@ pub unsafe fn raised_again(ts: *mut ThreadState, fr: *mut Frame) -> bool {
 pub unsafe fn add_traceback(ts: *mut ThreadState, fr: *mut Frame) {
     // SAFETY: the caller's contract.
     unsafe {
-        if raised_again(ts, fr) {
-            return;
+        if !raised_again(ts, fr) {
+            traceback_here(ts, fr);
         }
+    }
+}
+
+/// Adds the frame to the traceback of the exception that is set.
+///
+/// # Safety
+/// As for [`add_traceback`].
+pub unsafe fn traceback_here(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract.
+    unsafe {
         // A frame that escapes must own its code object: the frame object gives that reference up.
         (*fr).f_executable = (*fr).f_executable.make_heap_safe();
         let frame = ffi::PyThreadState_GetFrame(ts.cast());

@@ -71,7 +71,7 @@ pub mod operators;
 pub mod registers;
 mod stack;
 
-pub use exceptions::{add_traceback, raised_again};
+pub use exceptions::{add_traceback, raised_again, traceback_here};
 
 use std::sync::OnceLock;
 
