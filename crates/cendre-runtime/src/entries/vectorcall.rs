@@ -217,7 +217,13 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                 let record = record::find((*f).func_code.cast());
                 let compiled = !record.is_null() && (*record).state == State::Compiled;
                 let at_once = || driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
-                if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
+                if entries::kind() == Kind::Executor {
+                    // Its code may be older than `enable`.
+                    if record.is_null() && at_once() {
+                        let warmup = driver::config().map_or(0, |c| c.warmup);
+                        executor::install_trigger((*f).func_code.cast(), warmup);
+                    }
+                } else if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
                     // The callback must not change the function at once: its version is set right behind it. So the
                     // version is taken from the code object when it is unwrapped.
                     wrap(f);
