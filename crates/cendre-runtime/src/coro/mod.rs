@@ -50,6 +50,7 @@ pub unsafe fn enable() -> Result<(), String> {
         }
         STATE.get().plain = [ordinary, vectorcall::wrapper_address()];
         STATE.get().enabled = true;
+        slots::enable()?;
         Ok(())
     }
 }
@@ -63,6 +64,7 @@ pub unsafe fn disable() {
     unsafe {
         STATE.get().enabled = false;
         STATE.get().plain = [0; 2];
+        slots::disable();
         for record in record::all() {
             if record::all().contains(&record) {
                 shell::drop_all(record);

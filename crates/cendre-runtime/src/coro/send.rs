@@ -9,6 +9,7 @@ use crate::body::{self, BodyResult};
 use crate::frames;
 use crate::record;
 use cendre_cpython::api;
+use cendre_cpython::code::co_flags;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interpframe::Frame;
@@ -126,10 +127,12 @@ pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator
 pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, receiver: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract; a coroutine keeps its code object also when it is finished.
     unsafe {
-        if refcount::type_of(receiver) == &raw mut ffi::PyCoro_Type {
+        if is_generator(receiver) {
             let g: *mut GenObject = receiver.cast();
-            let record = record::find((*g).gi_iframe.code());
-            if !record.is_null() && !(*record).body.is_null() && super::enabled() {
+            let code = (*g).gi_iframe.code();
+            let record = record::find(code);
+            let awaitable = (*code).co_flags & (co_flags::COROUTINE | co_flags::ITERABLE_COROUTINE) != 0;
+            if awaitable && !record.is_null() && !(*record).body.is_null() && super::enabled() {
                 shell::give_back(record, g);
                 return 0;
             }

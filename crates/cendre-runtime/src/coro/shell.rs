@@ -80,7 +80,8 @@ unsafe fn reusable(g: *mut GenObject) -> bool {
     unsafe {
         refcount::refcnt(g.cast()) == 1
             && (*g).gi_weakreflist.is_null()
-            && (*g).gi_origin_or_finalizer.is_null()
+            // Only coroutines have an origin: in a generator nobody ever writes the field.
+            && (refcount::type_of(g.cast()) == &raw mut ffi::PyGen_Type || (*g).gi_origin_or_finalizer.is_null())
             && (*g).gi_frame_state == frame_state::FRAME_CLEARED
     }
 }
