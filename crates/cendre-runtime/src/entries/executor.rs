@@ -214,10 +214,10 @@ pub unsafe fn install_all(record: *mut CodeRecord) {
         let Some(artifact) = &(*record).artifact else { return };
         let (body, entries) = (Some(artifact.body()), artifact.entries.clone());
         for (unit, entry, skip) in sites(code) {
-            if let Some(at) = entries.iter().position(|u| *u == entry) {
-                if !install(record, unit, entry, skip, body, at as u64) {
-                    break;
-                }
+            if let Some(at) = entries.iter().position(|u| *u == entry)
+                && !install(record, unit, entry, skip, body, at as u64)
+            {
+                break;
             }
         }
         (*record).version = breaker;
