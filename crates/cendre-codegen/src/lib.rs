@@ -26,6 +26,12 @@ pub mod tag {
     pub const RAISED: i64 = 1;
     pub const LEAVE: i64 = 2;
     pub const YIELDED: i64 = 3;
+    /// Only to callers that asked for numbers ([`TAKES_NUMBERS`]): an unboxed int.
+    pub const RETURNED_INT: i64 = 4;
+    /// The same: the bits of a double.
+    pub const RETURNED_FLOAT: i64 = 5;
+    /// Added to a body's entry index by a direct call that takes numbers.
+    pub const TAKES_NUMBERS: i64 = 1 << 32;
 }
 
 /// Why no code was made. Never a reason to fail: the function stays interpreted.

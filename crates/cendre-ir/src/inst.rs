@@ -366,6 +366,12 @@ ops! {
     Call "call" (Object, Nullable, Rest) Int -> Object, WRITES | OBSERVABLE | RAISES;
     /// Direct call of a Python function whose code object is expected to be the immediate (checked): callable, self or null, arguments. Result owned.
     CallPy "call.py" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
+    /// The same, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
+    CallPyRaw "call.py.raw" (Object, Nullable, Rest) Obj -> Pair, WRITES | OBSERVABLE | RAISES;
+    /// The int that `call.py.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).
+    RetInt "ret.int" (Ptr, Nullable) None -> Int, WRITES | LEAVES;
+    /// The same for a double.
+    RetFloat "ret.float" (Ptr, Nullable) None -> Float, WRITES | LEAVES;
     /// Awaited call: callable, self or null, arguments. (tag, value): 0 = finished with the value; 1 = suspended: value is the receiver, what it yielded is in the
     /// frame's scratch word; 3 = declined and called: value is the awaitable. Immediate: await site number.
     AwaitCall "await.call" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
@@ -387,8 +393,8 @@ ops! {
     Jump "jump" () None -> None, ENDS;
     /// Two targets: true, false.
     Branch "branch" (Bool) None -> None, ENDS;
-    /// Returns an owned reference (state: the RETURN_VALUE, empty stack).
-    Return "return" (Object) None -> None, ENDS;
+    /// Returns an owned reference, or a number: boxed unless the caller takes numbers (state: the RETURN_VALUE, empty stack).
+    Return "return" (Any) None -> None, ENDS;
     /// Suspends with an owned value. State: the RESUME behind the YIELD_VALUE, stack without the value.
     Yield "yield" (Object) None -> None, ENDS;
     /// Leaves for good (code that is not compiled: state says where).

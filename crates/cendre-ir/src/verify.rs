@@ -252,7 +252,8 @@ impl Verifier<'_> {
             }
         }
         for (n, v) in d.args.iter().enumerate() {
-            if consumes(d, n) && !f.ty(*v).kinds.is_subset(Type::OBJECT_OR_NULL.kinds) {
+            // `return` takes numbers as they are.
+            if consumes(d, n) && d.op != Op::Return && !f.ty(*v).kinds.is_subset(Type::OBJECT_OR_NULL.kinds) {
                 self.fail(b, i, format!("argument {n}: v{} is {} and cannot be owned", v.0, f.ty(*v)));
             }
         }

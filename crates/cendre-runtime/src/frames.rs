@@ -304,7 +304,16 @@ pub unsafe extern "C" fn finish_call(
     value: u64,
 ) -> *mut PyObject {
     // SAFETY: the caller's contract. Nothing in `finish` panics but for bugs; unwinding out of here aborts the process.
-    unsafe { finish(ts, fr, record, BodyResult::new(tag, value)) }
+    unsafe {
+        // A number for the caller, of a frame that somebody kept.
+        let (tag, value) = match tag as i64 {
+            cendre_codegen::tag::RETURNED_INT => (body::RETURNED, ffi::PyLong_FromLongLong(value as i64) as u64),
+            cendre_codegen::tag::RETURNED_FLOAT => (body::RETURNED, ffi::PyFloat_FromDouble(f64::from_bits(value)) as u64),
+            _ => (tag, value),
+        };
+        let tag = if tag == body::RETURNED && value == 0 { body::RAISED } else { tag };
+        finish(ts, fr, record, BodyResult::new(tag, value))
+    }
 }
 
 /// `handle_pending`: an event waits. 0, or -1 with an exception set.

@@ -3,7 +3,7 @@
 use super::flow::AwaitShape;
 use super::state::{Kind, Val};
 use super::{Refusal, Translator, flag};
-use crate::{Instr, Opcode};
+use crate::{Edge, Instr, Opcode};
 use cendre_ir::{Imm, ObjId, Op, Value};
 
 /// What a call consumes: callable, self or null, arguments; and which of them are owned.
@@ -44,6 +44,18 @@ impl Translator<'_> {
         self.observe();
         let operands = self.take_operands(n + 2)?;
         let state = self.raising();
+        if let (Some(code), Some(kind)) = (direct, self.number_wanted(i)) {
+            let pair = self.emit_many(Op::CallPyRaw, Imm::Obj(code), &operands.args, operands.own, Some(state), 0);
+            let [tag, raw] = pair[..] else { return Ok(()) };
+            self.stack.push(Val::object(raw, true));
+            let behind = self.state_at(i.next);
+            self.stack.pop();
+            let op = if kind == Kind::Int { Op::RetInt } else { Op::RetFloat };
+            let x = self.value(op, Imm::None, &[tag, raw], Some(behind));
+            self.stack.push(Val::number(kind, x));
+            self.observed();
+            return Ok(());
+        }
         let (op, imm) = match direct {
             Some(code) => (Op::CallPy, Imm::Obj(code)),
             None => (Op::Call, Imm::Int(0)),
@@ -53,6 +65,30 @@ impl Translator<'_> {
         }
         self.observed();
         Ok(())
+    }
+
+    /// What number the consumer of a call's result has seen so far, if it is one of the arithmetic right behind.
+    fn number_wanted(&self, i: &Instr) -> Option<Kind> {
+        if self.facts.is_generic(i.next) {
+            return None;
+        }
+        let mut above = 0;
+        for next in &self.instrs[self.flow.index_of(i.next)..] {
+            if self.flow.is_leader(next.start) || next.jump_target.is_some() {
+                return None;
+            }
+            let effect = next.stack_effect(Edge::Next);
+            if effect.popped as usize > above {
+                use Opcode::*;
+                return match self.opcode(next) {
+                    BinaryOpAddInt | BinaryOpSubtractInt | BinaryOpMultiplyInt | CompareOpInt => Some(Kind::Int),
+                    BinaryOpAddFloat | BinaryOpSubtractFloat | BinaryOpMultiplyFloat | CompareOpFloat => Some(Kind::Float),
+                    _ => None,
+                };
+            }
+            above = above - effect.popped as usize + effect.pushed as usize;
+        }
+        None
     }
 
     /// Pops a call's operands, as objects.

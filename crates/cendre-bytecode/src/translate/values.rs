@@ -360,7 +360,9 @@ impl Translator<'_> {
 
     pub fn return_value(&mut self) -> Result<(), Refusal> {
         let v = self.pop()?;
-        let o = self.make_own(v);
+        // Numbers go back unboxed to callers that take them; a generator's value does not.
+        let raw = matches!(v.kind, Kind::Int | Kind::Float) && self.code.flags & super::flag::ANY_GENERATOR == 0;
+        let o = if raw { v } else { self.make_own(v) };
         let rest = std::mem::take(&mut self.stack);
         self.drop_values(&rest);
         let state = self.dropping(false);

@@ -23,7 +23,8 @@ impl Lower<'_> {
                 let r = self.call_generic(i)?;
                 self.finish_object(i, r)
             }
-            Op::CallPy => self.call_direct(i),
+            Op::CallPy | Op::CallPyRaw => self.call_direct(i),
+            Op::RetInt | Op::RetFloat => self.returned_number(i),
             Op::AwaitCall => self.await_call(i),
             Op::Send => {
                 let Imm::Int(site) = i.imm else { return bad(i) };

@@ -7,8 +7,8 @@
 
 use super::{Lower, Ret, bad};
 use crate::{Callee, CodegenError, tag};
-use cendre_ir::{Imm, InstData, Kinds};
-use cranelift_codegen::ir::{BlockArg, InstBuilder, condcodes::IntCC, types};
+use cendre_ir::{Imm, InstData, Kinds, Op};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// C stack that must be left above CPython's own soft limit for a direct call, in bytes: what ordinary C code below us may need.
 const C_STACK_MARGIN: i64 = 128 * 1024;
@@ -27,9 +27,83 @@ impl Lower<'_> {
         let callee = self.env.callee(code).filter(|c| given == Some(c.argcount));
         let Some(callee) = callee else {
             let r = self.call_generic(i)?;
+            if i.op == Op::CallPyRaw {
+                let t = self.iconst(tag::RETURNED);
+                return self.finish_raw(i, t, r);
+            }
             return self.finish_object(i, r);
         };
         self.push_and_run(i, &callee, has_self == Some(1))
+    }
+
+    /// Null object: raise; else both results.
+    fn finish_raw(&mut self, i: &InstData, t: ir::Value, v: ir::Value) -> Result<(), CodegenError> {
+        let exit = self.raise_exit(i)?;
+        let either = self.b.ins().bor(t, v);
+        self.branch_unless(either, exit);
+        self.set(i, 0, t);
+        self.set(i, 1, v);
+        Ok(())
+    }
+
+    /// `return` of a number: unboxed if the caller takes it, else its box. Ends in the block where the box is known.
+    pub(super) fn boxed_return(&mut self, i: &InstData, v: ir::Value) -> Result<ir::Value, CodegenError> {
+        let kinds = self.kinds(i.args[0]);
+        let unboxed = match kinds {
+            Kinds::INT64 => tag::RETURNED_INT,
+            Kinds::FLOAT64 => tag::RETURNED_FLOAT,
+            _ => return Ok(v),
+        };
+        let (raw, boxed) = (self.new_block(), self.new_block());
+        let takes = self.takes_numbers;
+        self.b.ins().brif(takes, raw, &[], boxed, &[]);
+        self.b.switch_to_block(raw);
+        let bits = if kinds == Kinds::FLOAT64 { self.b.ins().bitcast(types::I64, MemFlagsData::new(), v) } else { v };
+        let t = self.iconst(unboxed);
+        self.b.ins().return_(&[t, bits]);
+        self.b.switch_to_block(boxed);
+        let o = if kinds == Kinds::FLOAT64 { self.call_helper("box_float", &[v], Ret::Word)?[0] } else { self.box_int(v)? };
+        let exit = self.exit(super::ExitKey::raise(i, true)?);
+        self.branch_unless(o, exit);
+        Ok(o)
+    }
+
+    /// `ret.int`, `ret.float`: the number, or out of an object.
+    pub(super) fn returned_number(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let exit = self.leave_exit(i)?;
+        let (t, v) = (self.arg(i, 0), self.arg(i, 1));
+        let int = i.op == Op::RetInt;
+        let (object, done) = (self.new_block(), self.new_block());
+        let result = self.b.append_block_param(done, if int { types::I64 } else { types::F64 });
+        let same = self.is_const(t, if int { tag::RETURNED_INT } else { tag::RETURNED_FLOAT });
+        let raw = self.new_block();
+        self.b.ins().brif(same, raw, &[], object, &[]);
+        self.b.switch_to_block(raw);
+        let x = if int { v } else { self.b.ins().bitcast(types::F64, MemFlagsData::new(), v) };
+        self.jump(done, &[x]);
+        self.b.switch_to_block(object);
+        // A number of the other kind: box it, so that leaving finds an object.
+        let other = self.cold_block();
+        let is_object = self.b.ins().icmp_imm_s(IntCC::Equal, t, 0);
+        self.branch_unless(is_object, other);
+        let x = if int { self.unbox_int(v, true, exit)? } else { self.unbox_float(v, exit) };
+        self.decref(v, false, None)?;
+        self.jump(done, &[x]);
+        self.b.switch_to_block(other);
+        let mut state = self.state(i)?.clone();
+        let boxed = if int {
+            let x = self.b.ins().bitcast(types::F64, MemFlagsData::new(), v);
+            self.call_helper("box_float", &[x], Ret::Word)?[0]
+        } else {
+            self.call_helper("box_int", &[v], Ret::Word)?[0]
+        };
+        // The state's top entry is the raw word: spill the box in its place.
+        self.sync_stale(&state)?;
+        state.stale.clear();
+        self.leave_with_top(&state, boxed, i.op.row().text)?;
+        self.b.switch_to_block(done);
+        self.set(i, 0, result);
+        Ok(())
     }
 
     fn push_and_run(&mut self, i: &InstData, callee: &Callee, has_self: bool) -> Result<(), CodegenError> {
@@ -38,7 +112,9 @@ impl Lower<'_> {
         let (ts, fr) = (self.ts, self.fr);
         let slow = self.cold_block();
         let done = self.new_block();
+        let raw = i.op == Op::CallPyRaw;
         let result = self.b.append_block_param(done, types::I64);
+        let result_tag = raw.then(|| self.b.append_block_param(done, types::I64));
         let callable = self.arg(i, 0);
 
         // Is it what we think it is?
@@ -113,11 +189,18 @@ impl Lower<'_> {
         self.store(top, ts, o.ts_current_frame);
 
         // Run.
-        let at = self.iconst(0);
+        let at = self.iconst(if raw { tag::TAKES_NUMBERS } else { 0 });
         let r = self.call_address(body, &[ts, top, at], Ret::Pair);
         let (t, value) = (r[0], r[1]);
         let finish = self.cold_block();
-        let returned = self.is_const(t, tag::RETURNED);
+        let returned = if raw {
+            // An object or a number: tag 0, 4 or 5.
+            let set = self.iconst(0b11_0001);
+            let bit = self.b.ins().ushr(set, t);
+            self.b.ins().band_imm_s(bit, 1)
+        } else {
+            self.is_const(t, tag::RETURNED)
+        };
         self.branch_unless(returned, finish);
         let frame_obj = self.load(top, o.fr_frame_obj);
         self.branch_if(frame_obj, finish);
@@ -145,23 +228,32 @@ impl Lower<'_> {
             self.b.switch_to_block(next);
         }
         self.store(top, ts, o.ts_datastack_top);
-        self.jump(done, &[value]);
+        if raw { self.jump(done, &[value, t]) } else { self.jump(done, &[value]) }
 
         // Unusual ends: exception, leaving, a frame that somebody kept.
         self.b.switch_to_block(finish);
         let record = self.iconst(callee.record as i64);
         let finished = self.call_helper("finish_call", &[top, record, t, value], Ret::Word)?[0];
-        self.jump(done, &[finished]);
+        let object = self.iconst(tag::RETURNED);
+        if raw { self.jump(done, &[finished, object]) } else { self.jump(done, &[finished]) }
 
         self.b.switch_to_block(slow);
         let (callable, first, n) = self.place_args(i);
         let flag = self.iconst(i64::MIN);
         let nargsf = self.b.ins().bor(n, flag);
         let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
-        self.b.ins().jump(done, &[BlockArg::Value(r)]);
+        if raw {
+            let object = self.iconst(tag::RETURNED);
+            self.jump(done, &[r, object]);
+        } else {
+            self.jump(done, &[r]);
+        }
 
         self.b.switch_to_block(done);
         self.drop_owned_args(i, None)?;
-        self.finish_object(i, result)
+        match result_tag {
+            Some(t) => self.finish_raw(i, t, result),
+            None => self.finish_object(i, result),
+        }
     }
 }

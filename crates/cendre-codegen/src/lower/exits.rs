@@ -99,6 +99,23 @@ impl Lower<'_> {
         self.leave_with(state, number)
     }
 
+    /// The same, where the top entry of the eval stack is this owned object.
+    pub fn leave_with_top(&mut self, state: &FrameState, top: ir::Value, reason: &'static str) -> Result<(), CodegenError> {
+        let mut below = state.clone();
+        below.stack.pop();
+        self.spill(&below)?;
+        let word = self.owned_word(top);
+        let (fr, offset) = (self.fr, self.stack_slot(below.stack.len() as u32));
+        self.store(word, fr, offset);
+        self.set_stack_pointer(state.stack.len() as u32);
+        self.set_instr_ptr(state.resume);
+        let number = self.exit_number(state, reason);
+        let number = self.iconst(number);
+        let t = self.iconst(tag::LEAVE);
+        self.b.ins().return_(&[t, number]);
+        Ok(())
+    }
+
     fn leave_with(&mut self, state: &FrameState, number: ir::Value) -> Result<(), CodegenError> {
         self.spill(state)?;
         self.set_instr_ptr(state.resume);

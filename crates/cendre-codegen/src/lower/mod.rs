@@ -41,6 +41,8 @@ pub(crate) struct Lower<'a> {
     pub fr: ir::Value,
     /// The eval breaker word with the events masked out, as it was at entry.
     pub version: ir::Value,
+    /// Not zero: a number may be returned unboxed.
+    takes_numbers: ir::Value,
     pub exits: Vec<Exit>,
     exit_index: HashMap<Exit, i64>,
     exit_blocks: HashMap<ExitKey, ir::Block>,
@@ -76,6 +78,8 @@ pub(crate) fn lower(
     let (ts, fr, at) = (b.block_params(prologue)[0], b.block_params(prologue)[1], b.block_params(prologue)[2]);
     let word = b.ins().load(types::I64, MemFlagsData::trusted(), ts, env.offsets().ts_eval_breaker);
     let version = b.ins().band_imm_s(word, !0xff);
+    let takes_numbers = b.ins().ushr_imm_u(at, 32);
+    let at = b.ins().band_imm_s(at, 0xffff_ffff);
     let blocks = f.blocks.iter().map(|_| b.create_block()).collect();
     let mut l = Lower {
         b,
@@ -86,6 +90,7 @@ pub(crate) fn lower(
         ts,
         fr,
         version,
+        takes_numbers,
         exits: Vec::new(),
         exit_index: HashMap::new(),
         exit_blocks: HashMap::new(),
@@ -363,6 +368,7 @@ impl Lower<'_> {
                     self.b.switch_to_block(done);
                 }
                 let v = self.arg(i, 0);
+                let v = self.boxed_return(i, v)?;
                 let t = self.iconst(tag::RETURNED);
                 self.b.ins().return_(&[t, v]);
             }
@@ -390,7 +396,7 @@ impl Lower<'_> {
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())
