@@ -70,6 +70,8 @@ pub struct Known {
     pub generator: u64,
     pub coroutine: u64,
     pub module: u64,
+    /// `type`
+    pub type_: u64,
     // builtin functions
     pub len: u64,
     pub isinstance: u64,

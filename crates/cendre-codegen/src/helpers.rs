@@ -66,6 +66,10 @@ pub static HELPERS: &[Helper] = &[
     h("float_pow", Prefix::None),
     h("new_object", Prefix::None),
     h("clear_slots", Prefix::None),
+    h("length", Prefix::None),
+    h("is_instance", Prefix::None),
+    h("str_of", Prefix::None),
+    h("type_of", Prefix::None),
     h("init_not_none", Prefix::None),
     // generators and awaits
     h("await_call", Prefix::Frame),

@@ -164,10 +164,11 @@ unsafe fn find_functions(words: &[usize]) -> usize {
             }
             let at = (*func).func_version as usize % CACHE;
             let pair = [func as usize, code as usize];
-            if let Some(n) = words.windows(2).position(|w| w == pair) {
-                if n >= 2 * at && n - 2 * at + 2 * CACHE <= words.len() {
-                    found = words.as_ptr() as usize + (n - 2 * at) * size_of::<usize>();
-                }
+            if let Some(n) = words.windows(2).position(|w| w == pair)
+                && n >= 2 * at
+                && n - 2 * at + 2 * CACHE <= words.len()
+            {
+                found = words.as_ptr() as usize + (n - 2 * at) * size_of::<usize>();
             }
             refcount::decref(func.cast());
         } else {
@@ -262,6 +263,7 @@ impl Facts for LiveFacts {
                 generator: &raw mut ffi::PyGen_Type as u64,
                 coroutine: &raw mut ffi::PyCoro_Type as u64,
                 module: &raw mut ffi::PyModule_Type as u64,
+                type_: &raw mut ffi::PyType_Type as u64,
                 len: callable(interp::CALLABLE_LEN),
                 isinstance: callable(interp::CALLABLE_ISINSTANCE),
                 list_append: callable(interp::CALLABLE_LIST_APPEND),

@@ -141,6 +141,30 @@ unsafe extern "C" fn clear_slots(first: *mut StackRef, n: u64) {
     }
 }
 
+/// `len(o)`; -1 with an exception set.
+unsafe extern "C" fn length(o: *mut PyObject) -> i64 {
+    // SAFETY: machine code holds the GIL and a reference.
+    unsafe { ffi::PyObject_Size(o) as i64 }
+}
+
+/// `isinstance(o, class)`; -1 with an exception set.
+unsafe extern "C" fn is_instance(o: *mut PyObject, class: *mut PyObject) -> i32 {
+    // SAFETY: as in `length`.
+    unsafe { ffi::PyObject_IsInstance(o, class) }
+}
+
+/// `str(o)`
+unsafe extern "C" fn str_of(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `length`.
+    unsafe { ffi::PyObject_Str(o) }
+}
+
+/// `type(o)`
+unsafe extern "C" fn type_of(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `length`.
+    unsafe { refcount::new_ref(refcount::type_of(o).cast()) }
+}
+
 /// A new instance of a class that is made by `object.__new__`.
 unsafe extern "C" fn new_object(class: *mut ffi::PyTypeObject) -> *mut PyObject {
     // SAFETY: the front end has checked the class's `tp_new` and `tp_alloc`, its version guards them.
@@ -159,7 +183,7 @@ unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 14]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 18]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -172,6 +196,10 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),
             ("clear_slots", clear_slots as *const () as usize),
+            ("length", length as *const () as usize),
+            ("is_instance", is_instance as *const () as usize),
+            ("str_of", str_of as *const () as usize),
+            ("type_of", type_of as *const () as usize),
             ("new_object", new_object as *const () as usize),
             ("init_not_none", init_not_none as *const () as usize),
             ("list_iter_done", list_iter_done as *const () as usize),

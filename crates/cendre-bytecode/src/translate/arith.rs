@@ -52,6 +52,9 @@ fn float_op(nb: u32) -> Option<Op> {
 
 const CONDS: [Cond; 6] = [Cond::Lt, Cond::Le, Cond::Eq, Cond::Ne, Cond::Gt, Cond::Ge];
 
+/// In COMPARE_OP's oparg: the result is asked for its truth.
+const TO_BOOL: u32 = 16;
+
 impl Translator<'_> {
     pub fn binary_op(&mut self, i: &Instr) -> Result<(), Refusal> {
         let (left, right) = (self.peek(2)?, self.peek(1)?);
@@ -245,8 +248,18 @@ impl Translator<'_> {
                 return Ok(());
             }
         }
-        let n = self.const_int(i64::from(i.arg));
-        self.generic_call(Op::CallObj, "compare_op", 2, &[n])?;
+        // The operands are given up before the result's truth is asked for, which may run code as well.
+        let n = self.const_int(i64::from(i.arg & !TO_BOOL));
+        let Some(v) = self.generic_value(Op::CallObj, "compare_op", 2, &[n])? else { return Ok(()) };
+        if i.arg & TO_BOOL == 0 {
+            self.stack.push(Val::object(v, true));
+        } else {
+            let state = self.raising();
+            if let Some(truth) = self.emit(Op::CallBool, Imm::Helper("is_true"), &[v], 1, Some(state)) {
+                self.stack.push(Val::number(Kind::Bool, truth));
+            }
+        }
+        self.observed();
         Ok(())
     }
 
@@ -261,7 +274,7 @@ impl Translator<'_> {
             v = self.value(Op::BNot, Imm::None, &[v], None);
         }
         self.stack.truncate(top - 2);
-        self.drop_values(&[l, r]);
+        self.drop_values(&[r, l]);
         self.stack.push(Val::number(Kind::Bool, v));
         Ok(())
     }

@@ -30,6 +30,9 @@ impl Translator<'_> {
         if !generic && self.opcode(i) == Opcode::CallAllocAndEnterInit && me.kind == Kind::Null && self.instance(i, callable)? {
             return Ok(());
         }
+        if !generic && me.kind == Kind::Null && self.builtin(i, callable)? {
+            return Ok(());
+        }
         let given = match me.kind {
             Kind::Null => Some(n as u32),
             Kind::Object => Some(n as u32 + 1),
@@ -121,6 +124,73 @@ impl Translator<'_> {
         self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
         self.drop_values(&[me, callable]);
         Ok(())
+    }
+
+    /// Calls of the few builtins that CPython specialises by name: their C functions without the calling convention around.
+    fn builtin(&mut self, i: &Instr, callable: Val) -> Result<bool, Refusal> {
+        let k = self.known;
+        let (object, arguments, op, helper) = match self.opcode(i) {
+            Opcode::CallLen => (k.len, 1, Op::CallInt, "length"),
+            Opcode::CallIsinstance => (k.isinstance, 2, Op::CallBool, "is_instance"),
+            Opcode::CallStr1 => (k.str_, 1, Op::CallObj, "str_of"),
+            Opcode::CallType1 => (k.type_, 1, Op::CallQuiet, "type_of"),
+            _ => return Ok(false),
+        };
+        if object == 0 || i.arg as usize != arguments || callable.kind != Kind::Object {
+            return Ok(false);
+        }
+        let state = self.before();
+        self.emit(Op::GuardIs, Imm::Obj(ObjId(object)), &[callable.v], 0, Some(state));
+        // len() of what is certainly a list or tuple, str, dict needs no call at all.
+        let argument = self.peek(1)?;
+        if op == Op::CallInt && argument.kind == Kind::Object {
+            let size = match argument.class {
+                Some(c) if c == k.list || c == k.tuple => Some(Op::Size),
+                Some(c) if c == k.str_ => Some(Op::StrLen),
+                Some(c) if c == k.dict => Some(Op::DictLen),
+                _ => None,
+            };
+            if let Some(size) = size {
+                let n = self.value(size, Imm::None, &[argument.v], None);
+                let top = self.stack.len();
+                self.stack.truncate(top - 3);
+                self.stack.push(Val::number(Kind::Int, n));
+                self.drop_values(&[argument, callable]);
+                return Ok(true);
+            }
+        }
+        let quiet = op == Op::CallQuiet;
+        if !quiet {
+            self.observe();
+        }
+        let top = self.stack.len();
+        let mut own = 0;
+        let mut args = Vec::new();
+        for n in 0..arguments {
+            let o = self.to_object(self.stack[top - arguments + n]);
+            self.stack[top - arguments + n] = o;
+            own |= u64::from(o.own) << n;
+            args.push(o.v);
+        }
+        // The callable stays owned by the stack until the call is done.
+        self.stack.truncate(top - arguments);
+        self.stack.pop();
+        let state = self.raising();
+        let v = self.emit(op, Imm::Helper(helper), &args, own, Some(state));
+        self.stack.pop();
+        if let Some(v) = v {
+            self.stack.push(match op {
+                Op::CallInt => Val::number(Kind::Int, v),
+                Op::CallBool => Val::number(Kind::Bool, v),
+                Op::CallObj => Val::object(v, true),
+                _ => Val::object(v, true),
+            });
+        }
+        self.drop_values(&[callable]);
+        if !quiet {
+            self.observed();
+        }
+        Ok(true)
     }
 
     /// `C(...)` of a class with a plain `__init__`: the instance is made here and `__init__` called directly.

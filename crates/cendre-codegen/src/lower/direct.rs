@@ -3,7 +3,8 @@
 //! What the interpreter does at CALL + RESUME, in line: check that the callable still has the expected code, that its body may
 //! run, that data stack, recursion limit and C stack allow it; push the frame; run the body; pop the frame. Whatever is
 //! unusual goes the ordinary way (`call_vector`), which does all of it in CPython's own words.
-//! References: arguments are lent to the callee's frame (tag 1) while the caller's live; a frame that escapes makes them its own.
+//! References: arguments that the caller borrows are lent to the callee's frame (tag 1), as is the callable; those that it owns go over to
+//! the callee. A frame that escapes makes what it borrows its own.
 
 use super::{Lower, Ret, bad};
 use crate::{Callee, CodegenError, tag};
@@ -174,10 +175,12 @@ impl Lower<'_> {
         self.store(base, top, o.fr_stackpointer);
         let flags = self.b.ins().iconst(types::I32, 0);
         self.store(flags, top, o.fr_return_offset);
-        let args = &i.args[if has_self { 1 } else { 2 }..];
+        let first_arg = if has_self { 1 } else { 2 };
+        let args = &i.args[first_arg..];
         for (n, &v) in args.iter().enumerate() {
             let x = self.v(v);
-            let word = lent(self, x);
+            // What the caller only had for this call is the callee's now: it may be its last use.
+            let word = if i.own >> (first_arg + n) & 1 != 0 { self.owned_word(x) } else { lent(self, x) };
             self.store(word, top, locals + 8 * n as i32);
         }
         let unbound = self.iconst(1);
@@ -242,6 +245,9 @@ impl Lower<'_> {
         let flag = self.iconst(i64::MIN);
         let nargsf = self.b.ins().bor(n, flag);
         let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
+        for n in (1..i.args.len()).rev().filter(|n| i.own >> n & 1 != 0) {
+            self.drop_value(i.args[n], None)?;
+        }
         if raw {
             let object = self.iconst(tag::RETURNED);
             self.jump(done, &[r, object]);
@@ -250,7 +256,9 @@ impl Lower<'_> {
         }
 
         self.b.switch_to_block(done);
-        self.drop_owned_args(i, None)?;
+        if i.own & 1 != 0 {
+            self.drop_value(i.args[0], None)?;
+        }
         match result_tag {
             Some(t) => self.finish_raw(i, t, result),
             None => self.finish_object(i, result),

@@ -98,9 +98,16 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// Consumes the arguments that the instruction owns, last one first.
+    /// Consumes the arguments that the instruction owns, last one first, but where CPython has another order.
     pub fn drop_owned_args(&mut self, i: &InstData, state: Option<&FrameState>) -> Result<(), CodegenError> {
-        for n in (0..i.args.len()).rev() {
+        let order: Vec<usize> = match i.imm {
+            // BINARY_OP, and CONTAINS_OP with its container first.
+            Imm::Helper("binary_op" | "subscr" | "contains") => (0..i.args.len()).collect(),
+            // Container, key, value: the key goes first, the value last.
+            Imm::Helper("store_subscr") => vec![1, 0, 2],
+            _ => (0..i.args.len()).rev().collect(),
+        };
+        for n in order {
             if i.own >> n & 1 != 0 {
                 self.drop_value(i.args[n], state)?;
             }
