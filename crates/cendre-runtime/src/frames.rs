@@ -14,7 +14,7 @@ use crate::stats::{self, Counter};
 use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::{ExceptionTable, Opcode};
 use cendre_cpython::api;
-use cendre_cpython::code::{CodeObject, CodeUnit};
+use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::{Frame, frame_owner};
@@ -38,6 +38,49 @@ pub unsafe fn low_stack(ts: *mut ThreadState) -> bool {
         let t: *mut ThreadStateImpl = ts.cast();
         let (top, limit) = ((*t).c_stack_top, (*t).c_stack_soft_limit);
         (&raw const here as usize) < limit + (top.wrapping_sub(limit)) / 2
+    }
+}
+
+/// Calls a function whose compiled body may run at once with exactly these arguments; `None`: call it the ordinary way.
+///
+/// # Safety
+/// `f` is a live function, `args` as in a vectorcall without keywords; the caller keeps both; the GIL is held.
+#[inline]
+pub unsafe fn call_compiled(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+) -> Option<*mut PyObject> {
+    const NOT_PLAIN: i32 = co_flags::VARARGS
+        | co_flags::VARKEYWORDS
+        | co_flags::GENERATOR
+        | co_flags::COROUTINE
+        | co_flags::ASYNC_GENERATOR;
+    // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
+    unsafe {
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let record = record::find(code);
+        let runs = !record.is_null()
+            && !(*record).body.is_null()
+            && (*record).version == (*ts).eval_breaker
+            && (*ts).py_recursion_remaining > 1
+            && n == (*code).co_argcount as usize
+            && (*code).co_kwonlyargcount == 0
+            && (*code).co_flags & NOT_PLAIN == 0
+            && (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall())
+            && !low_stack(ts);
+        if !runs {
+            return None;
+        }
+        let body = (*record).artifact.as_ref()?.body();
+        let fr = push(ts, f, args, n);
+        if fr.is_null() {
+            return Some(ptr::null_mut());
+        }
+        (*ts).py_recursion_remaining -= 1;
+        let result = body(ts, fr, 0);
+        Some(finish(ts, fr, record, result))
     }
 }
 

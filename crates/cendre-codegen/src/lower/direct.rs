@@ -156,7 +156,9 @@ impl Lower<'_> {
         // Push.
         self.store(new_top, ts, o.ts_datastack_top);
         let lent = |l: &mut Self, x| l.b.ins().bor_imm_s(x, 1);
-        let executable = self.iconst((callee.code_object | 1) as i64);
+        // Strong: `__code__` of the function may be replaced while the frame runs.
+        self.incref(code);
+        let executable = self.owned_word(code);
         self.store(executable, top, o.fr_executable);
         self.store(fr, top, o.fr_previous);
         let funcobj = lent(self, callable);
@@ -230,6 +232,7 @@ impl Lower<'_> {
             self.jump(next, &[]);
             self.b.switch_to_block(next);
         }
+        self.decref(code, false, None)?;
         self.store(top, ts, o.ts_datastack_top);
         if raw { self.jump(done, &[value, t]) } else { self.jump(done, &[value]) }
 

@@ -230,8 +230,15 @@ pub unsafe extern "C" fn store_subscr(container: *mut PyObject, key: *mut PyObje
 pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
     // SAFETY: the caller's contract; the callable outlives the call.
     unsafe {
+        let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
+        if function {
+            let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+            if let Some(res) = crate::frames::call_compiled(ts, callable.cast(), args, n) {
+                return res;
+            }
+        }
         let res = ffi::PyObject_Vectorcall(callable, args, nargsf, core::ptr::null_mut());
-        if ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type {
+        if function {
             return res;
         }
         after_call(ts, res)
