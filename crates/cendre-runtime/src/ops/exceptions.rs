@@ -2,8 +2,8 @@
 //!
 //! Invariant: a frame enters a traceback once per exception that is raised in it, never for one that is raised *again*
 //! (bare `raise`, the end of `finally` and `with`, an exception that passes through `await` or `async for`). Which of the two
-//! it was, [`raised_again`] tells from the instruction; only a RERAISE that has put `instr_ptr` back leaves a mark in the
-//! frame. Whoever ends a frame whose body answered RAISED calls [`add_traceback`], as [`unwind`] does.
+//! it was, [`raised_again`] tells from the instruction; only a RERAISE that has put `instr_ptr` back leaves a mark
+//! beside the frame. Whoever ends a frame whose body answered RAISED calls [`add_traceback`], as [`unwind`] does.
 //! Read docs/internals/contracts.md; `mod.rs` for inputs and outputs.
 
 use super::stack::{OK, RAISED, bool_ref, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
@@ -17,11 +17,13 @@ use cendre_cpython::interpframe::Frame;
 use cendre_cpython::monitoring::event;
 use cendre_cpython::refcount::{decref, incref, new_ref, xdecref};
 use cendre_cpython::tstate::ThreadState;
+use core::cell::Cell;
 use core::ffi::CStr;
 
-/// In `return_offset`, which is free while no callee runs inline: the exception that is set was raised again. No jump
-/// reaches that far.
-const RAISED_AGAIN: u16 = u16::MAX;
+thread_local! {
+    /// The frame in which a RERAISE has put `instr_ptr` back, and the exception that it raised again; looked at right behind it.
+    static RAISED_AGAIN: Cell<(usize, usize)> = const { Cell::new((0, 0)) };
+}
 
 /// Was the exception that is set raised *again* by this frame, so that it is in its traceback already? Takes the mark of a RERAISE away.
 ///
@@ -30,8 +32,8 @@ const RAISED_AGAIN: u16 = u16::MAX;
 pub unsafe fn raised_again(ts: *mut ThreadState, fr: *mut Frame) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
-        if (*fr).return_offset == RAISED_AGAIN {
-            (*fr).return_offset = 0;
+        let again = RAISED_AGAIN.replace((0, 0));
+        if again == (fr as usize, (*ts).current_exception as usize) {
             return true;
         }
         let unit = *(*fr).instr_ptr;
@@ -218,10 +220,14 @@ pub unsafe extern "C" fn op_reraise(ts: *mut ThreadState, fr: *mut Frame, oparg:
         let exc = pop(fr).into_owned_ptr();
         if oparg != 0 {
             (*fr).instr_ptr = CodeObject::units((*fr).code()).offset(input(fr, 0).untag_int());
-            (*fr).return_offset = RAISED_AGAIN;
         }
         api::_PyErr_SetRaisedException(ts, exc);
-        fail(fr)
+        let raised = fail(fr);
+        if oparg != 0 {
+            // Last: what the stack held may have run code that raises as well.
+            RAISED_AGAIN.set((fr as usize, exc as usize));
+        }
+        raised
     }
 }
 
