@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
-use crate::{artifact, coro, entries, env, ext, sampler};
+use crate::{artifact, compiler, coro, entries, env, ext, sampler};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -197,6 +197,7 @@ unsafe fn switch_off() {
         }
         driver::set_config(None);
         sampler::stop();
+        compiler::stop();
         coro::disable();
         entries::disable();
     }
@@ -250,6 +251,7 @@ unsafe extern "C" fn sampler_stop(_: *mut PyObject, _: *mut PyObject) -> *mut Py
     // SAFETY: called by CPython with the GIL held.
     guarded(|| unsafe {
         sampler::stop();
+        compiler::pause();
         none()
     })
 }
@@ -260,6 +262,7 @@ unsafe extern "C" fn sampler_start(_: *mut PyObject, _: *mut PyObject) -> *mut P
     guarded(|| unsafe {
         if driver::config().is_some_and(|c| c.jit) {
             sampler::start();
+            compiler::start();
         }
         none()
     })
@@ -370,6 +373,8 @@ unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                 }
             }
             put(d, stats::NAMES[Counter::Wakes as usize], number(sampler::wakes()))?;
+            put(d, "compile_queue", number(compiler::queue_length() as u64))?;
+            put(d, "compile_budget_ns", number(compiler::budget_ns()))?;
             put(d, "code_bytes", number(artifact::MEMORY.get().used() as u64))?;
             put(d, "code_bytes_mapped", number(artifact::MEMORY.get().mapped() as u64))?;
             put(d, "refused", dict(|r| {

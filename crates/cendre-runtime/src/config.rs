@@ -19,7 +19,8 @@ pub enum Entries {
 /// The switches.
 #[derive(Clone, Debug)]
 pub struct Config {
-    /// Samples after which a function is compiled; 0: at first sight.
+    /// Samples after which a function is compiled, and more for a large one (see `hotness.rs`); 1: the first sample is enough for any;
+    /// 0: at first sight, and at once.
     pub threshold: u32,
     /// With threshold 0 and executors: calls or rounds of a loop that are interpreted first, so that code is specialised.
     pub warmup: u32,
@@ -36,7 +37,7 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { threshold: 2, warmup: 0, entries: Entries::Auto, code_limit: 64 << 20, perf: false, awaits: true, jit: true }
+        Config { threshold: 4, warmup: 0, entries: Entries::Auto, code_limit: 64 << 20, perf: false, awaits: true, jit: true }
     }
 }
 

@@ -1,16 +1,14 @@
 //! Compiling a code object: from the live object through front end, passes and code generation to an installed body.
 //!
 //! Invariants: compiling changes nothing that the program can see and never fails loudly: what cannot be compiled is counted
-//! with its reason and stays interpreted. A panic of a pure stage is such a reason. Runs with the GIL held.
-//! Read docs/internals/runtime.md, "Compiling".
+//! with its reason and stays interpreted. Runs with the GIL held. The stages of one compilation are in `job.rs`, the thread that
+//! makes the pure ones in `compiler.rs`. Read docs/internals/runtime.md, "Compiling".
 
-use crate::artifact::{Artifact, MEMORY};
-use crate::codemem::{self, MemoryError};
+use crate::compiler;
 use crate::config::Config;
 use crate::entries::{self, executor, vectorcall};
-use crate::env::{self, LiveEnv};
-use crate::facts;
 use crate::gil::Gil;
+use crate::job::Job;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use cendre_cpython::code::CodeObject;
@@ -18,9 +16,6 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
-use std::collections::BTreeSet;
-use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 /// Leaves at one exit after which the instruction's specialisation counts as wrong.
 const LEAVES_UNTIL_GENERIC: u32 = 50;
@@ -177,21 +172,16 @@ pub unsafe fn compile(subject: Subject) -> Result<(), String> {
             return Err("cendre.jit.never was called for it".to_owned());
         }
         if (*record).body.is_null() {
-            refcount::incref(subject.code.cast());
-            // An exception may be set already when a leaving frame is recompiled; nothing here may lose it.
-            let pending = ffi::PyErr_GetRaisedException();
-            let done = compile_record(record, subject);
-            ffi::PyErr_Clear();
-            if !pending.is_null() {
-                ffi::PyErr_SetRaisedException(pending);
-            }
-            if let Err(reason) = &done {
-                (*record).state = State::Refused;
-                (*record).reason.clone_from(reason);
-                stats::refused(reason);
-            }
-            refcount::decref(subject.code.cast());
-            done?;
+            // What the compiler's thread may have of it is not wanted any more.
+            (*record).job = 0;
+            (*record).on_demand = true;
+            keeping_exception(subject.code, || {
+                let done = compile_record(record, subject);
+                if let Err(reason) = &done {
+                    refuse(record, reason);
+                }
+                done
+            })?;
         } else if entries::kind() == entries::Kind::Executor && !executor::is_in(record) {
             // Tools had them taken out.
             entries::install(record);
@@ -203,164 +193,52 @@ pub unsafe fn compile(subject: Subject) -> Result<(), String> {
     }
 }
 
+/// Runs what may run Python code and leave an exception; the code object lives meanwhile. An exception may be set already when
+/// a leaving frame is compiled again; nothing here may lose it.
+///
+/// # Safety
+/// A live code object; the GIL is held.
+pub unsafe fn keeping_exception<T>(code: *mut CodeObject, f: impl FnOnce() -> T) -> T {
+    // SAFETY: the caller's contract.
+    unsafe {
+        refcount::incref(code.cast());
+        let pending = ffi::PyErr_GetRaisedException();
+        let done = f();
+        ffi::PyErr_Clear();
+        if !pending.is_null() {
+            ffi::PyErr_SetRaisedException(pending);
+        }
+        refcount::decref(code.cast());
+        done
+    }
+}
+
+/// Notes and counts why a code object stays interpreted.
+///
+/// # Safety
+/// A living record; the GIL is held.
+pub unsafe fn refuse(record: *mut CodeRecord, reason: &str) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        (*record).state = State::Refused;
+        reason.clone_into(&mut (*record).reason);
+        stats::refused(reason);
+    }
+}
+
 unsafe fn compile_record(record: *mut CodeRecord, subject: Subject) -> Result<(), String> {
     // SAFETY: the record lives: `compile` holds its code object.
     unsafe {
-        let Some(config) = config() else { return Err("cendre is not enabled".to_owned()) };
-        if !config.jit {
-            return Err("compiling is switched off".to_owned());
-        }
-        let start = Instant::now();
-        let facts = env::facts_for(record, subject.globals, subject.builtins);
-        let code = facts::code_facts(subject.code);
-        let live = LiveEnv::new(record);
-        let classes = facts::classes(&facts);
-        quiet_panics();
-        COMPILING.with(|c| c.set(true));
-        let pure = catch_unwind(AssertUnwindSafe(|| {
-            let mut function =
-                cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())?;
-            cendre_passes::run_with(&mut function, &classes);
-            cendre_codegen::compile(&function, &live).map_err(|e| e.to_string())
-        }));
-        COMPILING.with(|c| c.set(false));
-        let compiled = match pure {
-            Ok(result) => result?,
-            Err(panic) => return Err(format!("internal error: {}", panic_text(&*panic))),
-        };
-        let piece = MEMORY.get().store(&compiled.bytes, config.code_limit).map_err(|e| match e {
-            MemoryError::Limit => "the limit of code memory is reached".to_owned(),
-            MemoryError::Refused => "the system gives no executable memory".to_owned(),
-        })?;
-        if config.perf {
-            codemem::perf_map(piece, &code.qualname);
-        }
-        let leaves = vec![0; compiled.exits.len()];
-        let mut artifact =
-            Artifact { piece, entries: compiled.entries, exits: compiled.exits, leaves, holds: Vec::new() };
-        if let Err(reason) = hold(record, live.named(), &code, &mut artifact.holds) {
-            artifact.free();
+        let mut job = Job::prepare(record, subject)?;
+        let worked = job.work();
+        let (units, ns) = (job.units, job.foreground_ns + job.background_ns);
+        compiler::learn(units, ns);
+        stats::add(Counter::ForegroundNs, ns);
+        if let Err(reason) = worked {
+            job.drop_with_gil();
             return Err(reason);
         }
-        (*record).body = piece.address as *const _;
-        (*record).artifact = Some(artifact);
-        (*record).state = State::Compiled;
-        (*record).reason.clear();
-        let again = (*record).compiles > 0;
-        (*record).compiles += 1;
-        stats::count(Counter::Compiled);
-        if again {
-            stats::count(Counter::Recompiled);
-        }
-        let units = cendre_bytecode::decode(&code.code, &cendre_bytecode::decode::no_executors);
-        stats::add(Counter::Instructions, units.map_or(0, |u| u.len() as u64));
-        stats::add(Counter::IrInstructions, compiled.ir_instructions.into());
-        let ns = start.elapsed().as_nanos() as u64;
-        if stats::get(Counter::Compiled) == 1 {
-            stats::add(Counter::FirstCompileNs, ns);
-        } else {
-            stats::add(Counter::CompileNs, ns);
-        }
-        entries::install(record);
-        Ok(())
-    }
-}
-
-thread_local! {
-    static COMPILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
-}
-
-/// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr.
-fn quiet_panics() {
-    static ONCE: std::sync::Once = std::sync::Once::new();
-    ONCE.call_once(|| {
-        let loud = std::panic::take_hook();
-        std::panic::set_hook(Box::new(move |info| {
-            if !COMPILING.with(std::cell::Cell::get) || std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
-                loud(info);
-            }
-        }));
-    });
-}
-
-fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
-    let text = panic.downcast_ref::<String>().cloned();
-    text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_else(|| "panic".to_owned())
-}
-
-/// Sees to it that the objects named in the machine code outlive it, or that their end retires it.
-unsafe fn hold(
-    record: *mut CodeRecord,
-    named: BTreeSet<u64>,
-    code: &cendre_bytecode::facts::CodeFacts,
-    holds: &mut Vec<*mut PyObject>,
-) -> Result<(), String> {
-    let own: BTreeSet<u64> = code.consts.iter().map(|c| c.id.0).chain(code.names.iter().map(|n| n.0)).collect();
-    for address in named {
-        let o = address as *mut PyObject;
-        // SAFETY: alive: the front end has it from this compilation's facts. The weak reference's callback is bound to a
-        // capsule of the record, whose code object outlives its artifacts.
-        unsafe {
-            if own.contains(&address) || o.cast() == (*record).code || refcount::is_immortal(o) {
-                continue;
-            }
-            // Classes, functions and code objects can be in a cycle with this very code: only watch them.
-            let watched = ffi::PyType_Check(o) != 0
-                || refcount::type_of(o) == &raw mut ffi::PyFunction_Type
-                || refcount::type_of(o) == &raw mut ffi::PyCode_Type;
-            if !watched {
-                holds.push(refcount::new_ref(o));
-                continue;
-            }
-            let callback = retire_callback(record)?;
-            let weak = ffi::PyWeakref_NewRef(o, callback);
-            refcount::decref(callback);
-            if weak.is_null() {
-                ffi::PyErr_Clear();
-                return Err("an object that it names cannot be watched".to_owned());
-            }
-            holds.push(weak);
-        }
-    }
-    Ok(())
-}
-
-const CAPSULE: &core::ffi::CStr = c"cendre._cendre.record";
-
-/// A callable that retires the record's code. The weak references that own it are dropped with the artifact.
-unsafe fn retire_callback(record: *mut CodeRecord) -> Result<*mut PyObject, String> {
-    struct Def(ffi::PyMethodDef);
-    // SAFETY: constant data that CPython only reads.
-    unsafe impl Sync for Def {}
-    static DEF: Def = Def(ffi::PyMethodDef {
-        ml_name: c"retire".as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: retire },
-        ml_flags: ffi::METH_O,
-        ml_doc: core::ptr::null(),
-    });
-    // SAFETY: the GIL is held; the function keeps the capsule.
-    unsafe {
-        let capsule = ffi::PyCapsule_New(record.cast(), CAPSULE.as_ptr(), None);
-        if capsule.is_null() {
-            return Err("out of memory".to_owned());
-        }
-        let def = (&raw const DEF.0).cast_mut();
-        let function = ffi::PyCFunction_NewEx(def, capsule, core::ptr::null_mut());
-        refcount::decref(capsule);
-        if function.is_null() { Err("out of memory".to_owned()) } else { Ok(function) }
-    }
-}
-
-unsafe extern "C" fn retire(capsule: *mut PyObject, _weak: *mut PyObject) -> *mut PyObject {
-    // SAFETY: called by the weak reference, which the artifact owns; the artifact's record is alive then.
-    unsafe {
-        let record: *mut CodeRecord = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
-        if !record.is_null() && !(*record).body.is_null() {
-            stats::count(Counter::Retired);
-            give_up(record, State::Cold, String::new());
-        }
-        ffi::PyErr_Clear();
-        refcount::new_ref(ffi::Py_None())
+        job.finish()
     }
 }
 
@@ -377,6 +255,7 @@ pub unsafe fn give_up(record: *mut CodeRecord, state: State, reason: String) {
         (*record).state = state;
         (*record).reason = reason;
         (*record).samples = 0;
+        (*record).job = 0;
         if let Some(artifact) = (*record).artifact.take() {
             (*record).old.push(artifact);
         }
@@ -452,6 +331,10 @@ unsafe fn recompile(record: *mut CodeRecord) {
         };
         give_up(record, State::Cold, String::new());
         // The reason of a refusal is kept in the record.
-        let _ = compile(subject);
+        if (*record).on_demand {
+            let _ = compile(subject);
+        } else {
+            compiler::offer(record, subject, true);
+        }
     }
 }

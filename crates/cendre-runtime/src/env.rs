@@ -1,8 +1,10 @@
 //! What code generation asks for: offsets, fixed addresses, helpers by name, facts about callees.
 //!
-//! Invariant: every address that goes into machine code passes through here, so that [`LiveEnv::named`] is a complete list of
-//! the objects to hold or watch.
+//! Invariants: every address that goes into machine code passes through here, so that [`PlainEnv::named`] is a complete list of
+//! the objects to hold or watch. An environment is plain data: what it answers was asked of live objects when it was made, with
+//! the GIL held, so that the compiler's thread can use it without.
 
+use crate::coro::data::{AwaitSite, ResumeCell};
 use crate::entries::{self, Kind, vectorcall};
 use crate::facts;
 use crate::gil::Gil;
@@ -13,9 +15,11 @@ use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::UnicodeEntry;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::genobject::GenObject;
 use cendre_cpython::longobject::{self, LongObject, NSMALLNEGINTS};
+use cendre_cpython::tstate::ThreadStateImpl;
 use cendre_cpython::{offsets as o, refcount};
-use cendre_ir::ObjId;
+use cendre_ir::{Function, Imm, ObjId, Op};
 use core::mem::offset_of;
 use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
@@ -30,6 +34,8 @@ pub static OFFSETS: Offsets = Offsets {
     ts_datastack_top: o::TS_DATASTACK_TOP,
     ts_datastack_limit: o::TS_DATASTACK_LIMIT,
     ts_c_stack_soft_limit: o::TS_C_STACK_SOFT_LIMIT,
+    ts_c_stack_top: offset_of!(ThreadStateImpl, c_stack_top) as i32,
+    ts_coroutine_origin_tracking_depth: o::TS_COROUTINE_ORIGIN_TRACKING_DEPTH,
     fr_executable: o::FRAME_EXECUTABLE,
     fr_previous: o::FRAME_PREVIOUS,
     fr_funcobj: o::FRAME_FUNCOBJ,
@@ -70,6 +76,8 @@ pub static OFFSETS: Offsets = Offsets {
     func_globals: o::FUNC_GLOBALS,
     func_builtins: o::FUNC_BUILTINS,
     func_vectorcall: o::FUNC_VECTORCALL,
+    func_name: offset_of!(FunctionObject, func_name) as i32,
+    func_qualname: offset_of!(FunctionObject, func_qualname) as i32,
     range_start: o::RANGE_ITER_START,
     range_step: o::RANGE_ITER_STEP,
     range_len: o::RANGE_ITER_LEN,
@@ -80,8 +88,31 @@ pub static OFFSETS: Offsets = Offsets {
     gen_frame_state: o::GEN_FRAME_STATE,
     gen_iframe: o::GEN_IFRAME,
     gen_exc_state: o::GEN_EXC_STATE,
+    exc_previous_item: o::EXC_PREVIOUS_ITEM,
+    gen_name: offset_of!(GenObject, gi_name) as i32,
+    gen_qualname: offset_of!(GenObject, gi_qualname) as i32,
+    gen_weakreflist: o::GEN_WEAKREFLIST,
+    gen_origin: offset_of!(GenObject, gi_origin_or_finalizer) as i32,
     record_body: offset_of!(CodeRecord, body) as i32,
+    record_code: offset_of!(CodeRecord, code) as i32,
     record_version: offset_of!(CodeRecord, version) as i32,
+    record_shelf: offset_of!(CodeRecord, coro.shelf) as i32,
+    record_shelved: offset_of!(CodeRecord, coro.shelved) as i32,
+    record_values: offset_of!(CodeRecord, coro.stats.values) as i32,
+    record_resumed: offset_of!(CodeRecord, coro.stats.resumed) as i32,
+    site_code: offset_of!(AwaitSite, callee.code) as i32,
+    site_vectorcall: offset_of!(AwaitSite, callee.vectorcall) as i32,
+    site_nargs: offset_of!(AwaitSite, callee.nargs) as i32,
+    site_record: offset_of!(AwaitSite, callee.record) as i32,
+    site_body: offset_of!(AwaitSite, callee.body) as i32,
+    site_at: offset_of!(AwaitSite, callee.at) as i32,
+    site_first: offset_of!(AwaitSite, callee.first) as i32,
+    site_unbound: offset_of!(AwaitSite, callee.unbound) as i32,
+    site_finished: offset_of!(AwaitSite, finished) as i32,
+    cell_instr_ptr: offset_of!(ResumeCell, instr_ptr) as i32,
+    cell_record: offset_of!(ResumeCell, record) as i32,
+    cell_body: offset_of!(ResumeCell, body) as i32,
+    cell_at: offset_of!(ResumeCell, at) as i32,
 };
 
 /// The vectorcall of ordinary functions, which CPython does not export.
@@ -121,17 +152,22 @@ fn helpers() -> &'static HashMap<&'static str, u64> {
 }
 
 /// The environment of one compilation.
-pub struct LiveEnv {
+pub struct PlainEnv {
     addresses: Addresses,
+    callees: HashMap<ObjId, Callee>,
+    /// By the await's number and its CALL.
+    sites: HashMap<(i64, u32), cendre_codegen::AwaitSite>,
+    /// One for each place that resumes generators.
+    cells: RefCell<Vec<u64>>,
     named: RefCell<BTreeSet<u64>>,
 }
 
-impl LiveEnv {
-    /// For a record with a living code object.
+impl PlainEnv {
+    /// For a record with a living code object and the function that was made of it.
     ///
     /// # Safety
-    /// The GIL is held, here and while the environment is used.
-    pub unsafe fn new(record: *mut CodeRecord) -> LiveEnv {
+    /// The GIL is held; the objects that the function names are alive.
+    pub unsafe fn new(record: *mut CodeRecord, function: &Function) -> PlainEnv {
         // SAFETY: the caller's contract.
         unsafe {
             let zero = longobject::small_int_zero() as u64;
@@ -142,7 +178,25 @@ impl LiveEnv {
                 Kind::Vectorcall => vectorcall::wrapper_address(),
                 _ => python_vectorcall(),
             };
-            LiveEnv {
+            let (mut callees, mut sites, mut cells) = (HashMap::new(), HashMap::new(), Vec::new());
+            for inst in &function.insts {
+                match (inst.op, &inst.imm, inst.state) {
+                    (op, Imm::Obj(code), _) if is_direct_call(op) => {
+                        if let Some(found) = callee(code.0 as *mut CodeObject) {
+                            callees.insert(*code, found);
+                        }
+                    }
+                    (Op::AwaitCall, Imm::Int(number), Some(state)) => {
+                        let unit = function.states[state.index()].unit;
+                        if let Some(site) = await_site(record, *number, unit) {
+                            sites.insert((*number, unit), site);
+                        }
+                    }
+                    (Op::Send | Op::GenNext, ..) => cells.push((*record).coro.new_cell() as u64),
+                    _ => {}
+                }
+            }
+            PlainEnv {
                 addresses: Addresses {
                     none: ffi::Py_None() as u64,
                     true_: ffi::Py_True() as u64,
@@ -151,6 +205,8 @@ impl LiveEnv {
                     float_type: &raw mut ffi::PyFloat_Type as u64,
                     bool_type: &raw mut ffi::PyBool_Type as u64,
                     function_type: &raw mut ffi::PyFunction_Type as u64,
+                    generator_type: &raw mut ffi::PyGen_Type as u64,
+                    coroutine_type: &raw mut ffi::PyCoro_Type as u64,
                     small_ints: zero - NSMALLNEGINTS as u64 * size,
                     small_int_size: size,
                     code_start: CodeObject::units(code) as u64,
@@ -158,6 +214,9 @@ impl LiveEnv {
                     record: record as u64,
                     python_vectorcall: vectorcall as u64,
                 },
+                callees,
+                sites,
+                cells: RefCell::new(cells),
                 named: RefCell::default(),
             }
         }
@@ -169,7 +228,60 @@ impl LiveEnv {
     }
 }
 
-impl Env for LiveEnv {
+/// The instructions whose object is a code object that code generation asks [`Env::callee`] about.
+pub fn is_direct_call(op: Op) -> bool {
+    matches!(op, Op::CallPy | Op::CallPyRaw)
+}
+
+/// What machine code needs of an await.
+unsafe fn await_site(record: *mut CodeRecord, number: i64, call_unit: u32) -> Option<cendre_codegen::AwaitSite> {
+    // SAFETY: the record of the code that is compiled, which is alive; the front end says where its CALLs are.
+    unsafe {
+        let units = CodeObject::units((*record).code);
+        let site = (*record).coro.site(number, (*record).code, units.add(call_unit as usize));
+        if site.is_null() {
+            return None;
+        }
+        let send_unit = (*site).send.offset_from(units) as u32;
+        Some(cendre_codegen::AwaitSite { address: site as u64, send_unit })
+    }
+}
+
+/// What a direct call needs of a code object.
+unsafe fn callee(code: *mut CodeObject) -> Option<Callee> {
+    // SAFETY: the front end has it from a fact of this compilation, so it is alive; the GIL is held.
+    unsafe {
+        let generators = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
+        if (*code).co_flags & generators != 0 {
+            return None;
+        }
+        let record = record::find_or_make(code);
+        if record.is_null() {
+            return None;
+        }
+        (*record).pinned = true;
+        Some(Callee {
+            cell: &raw mut (*record).code as u64,
+            record: record as u64,
+            code_object: code as u64,
+            code_start: CodeObject::units(code) as u64,
+            framesize: (*code).co_framesize as u32,
+            nlocalsplus: (*code).co_nlocalsplus as u32,
+            argcount: (*code).co_argcount as u32,
+            flags: (*code).co_flags as u32,
+        })
+    }
+}
+
+impl Env for PlainEnv {
+    fn await_site(&self, number: i64, call_unit: u32) -> Option<cendre_codegen::AwaitSite> {
+        self.sites.get(&(number, call_unit)).copied()
+    }
+
+    fn resume_cell(&self) -> Option<u64> {
+        self.cells.borrow_mut().pop()
+    }
+
     fn offsets(&self) -> &Offsets {
         &OFFSETS
     }
@@ -188,29 +300,7 @@ impl Env for LiveEnv {
     }
 
     fn callee(&self, code: ObjId) -> Option<Callee> {
-        let code = code.0 as *mut CodeObject;
-        // SAFETY: the front end has it from a fact of this compilation, so it is alive; the GIL is held.
-        unsafe {
-            let generators = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
-            if (*code).co_flags & generators != 0 {
-                return None;
-            }
-            let record = record::find_or_make(code);
-            if record.is_null() {
-                return None;
-            }
-            (*record).pinned = true;
-            Some(Callee {
-                cell: &raw mut (*record).code as u64,
-                record: record as u64,
-                code_object: code as u64,
-                code_start: CodeObject::units(code) as u64,
-                framesize: (*code).co_framesize as u32,
-                nlocalsplus: (*code).co_nlocalsplus as u32,
-                argcount: (*code).co_argcount as u32,
-                flags: (*code).co_flags as u32,
-            })
-        }
+        self.callees.get(&code).copied()
     }
 }
 

@@ -1,12 +1,13 @@
 //! The runtime beside compiled code: records of code objects, ways in and out, hotness, code memory, statistics.
 //!
-//! Invariant: everything here runs with the GIL held, except the sampler's own thread, which only asks CPython for a
-//! pending call. State that the GIL protects lives in [`Gil`]. Read docs/internals/runtime.md, then `record.rs`.
+//! Invariant: everything here runs with the GIL held, except the sampler's thread, which only asks CPython for a pending
+//! call, and the compiler's, which works on plain data. State that the GIL protects lives in [`Gil`]. Read docs/internals/runtime.md, then `record.rs`.
 
 pub mod api;
 pub mod artifact;
 pub mod body;
 pub mod codemem;
+pub mod compiler;
 pub mod config;
 pub mod coro;
 pub mod driver;
@@ -17,6 +18,8 @@ pub mod facts;
 pub mod frames;
 pub mod gil;
 pub mod globals;
+pub mod hotness;
+pub mod job;
 pub mod numbers;
 pub mod ops;
 pub mod protocol;

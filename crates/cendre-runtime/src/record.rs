@@ -9,11 +9,13 @@ use crate::coro::data::CoroData;
 use crate::entries::executor::Exec;
 use crate::ext;
 use crate::gil::Gil;
+use crate::hotness::Heat;
 use crate::{driver, entries};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interp;
 use cendre_cpython::monitoring::LOCAL_EVENTS;
+use cendre_cpython::tstate::eval_breaker::EVENTS_MASK;
 use core::ffi::c_void;
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -59,6 +61,12 @@ pub struct CodeRecord {
     /// Times compiled.
     pub compiles: u8,
     pub samples: u32,
+    /// What the sampler knows of its hotness.
+    pub heat: Heat,
+    /// The job that the compiler's thread has for it, or 0; whatever makes that job worthless sets 0.
+    pub job: u64,
+    /// Somebody asked to compile it: then it is also compiled again at once, not by the thread.
+    pub on_demand: bool,
     pub raises: u64,
     /// Why it is refused.
     pub reason: String,
@@ -152,6 +160,9 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             pinned: false,
             compiles: 0,
             samples: 0,
+            heat: Heat::default(),
+            job: 0,
+            on_demand: false,
             raises: 0,
             reason: String::new(),
             artifact: None,
@@ -222,11 +233,35 @@ impl CodeRecord {
     /// # Safety
     /// The code object is alive; the GIL is held.
     pub unsafe fn may_run(&self, breaker: usize) -> bool {
-        use cendre_cpython::tstate::eval_breaker::EVENTS_MASK;
         // SAFETY: the caller's contract.
         unsafe {
             let code = self.code;
             (*code)._co_instrumentation_version == breaker & !EVENTS_MASK && !is_watched(code)
+        }
+    }
+
+    /// `may_run`, and if so whether `version` can say it from now on, without another look.
+    ///
+    /// It can where we get to know of local events that are set later, which move no version: they throw executors out of
+    /// the code; and nobody sets any while there is no tool (`entries::vectorcall` hears of new ones).
+    ///
+    /// # Safety
+    /// As for `may_run`.
+    pub unsafe fn look_again(&mut self, breaker: usize) -> bool {
+        // SAFETY: the caller's contract.
+        unsafe {
+            self.version = !0;
+            if !self.may_run(breaker) {
+                return false;
+            }
+            let lasting = match entries::kind() {
+                entries::Kind::Vectorcall => !entries::vectorcall::tools_in_use(),
+                _ => self.executors.iter().any(|e| (**e).body.is_some()),
+            };
+            if lasting {
+                self.version = breaker & !EVENTS_MASK;
+            }
+            true
         }
     }
 

@@ -1,16 +1,20 @@
-//! Hotness: a thread that asks, about every millisecond, for a look at the frames that run.
+//! Sampling: a thread that asks, about every millisecond, for a look at the frames that run. What is hot is said in `hotness.rs`.
 //!
 //! The thread never touches a Python object: `_PyEval_AddPendingCall` makes whatever thread runs Python code next call
 //! [`take`]. One request is outstanding at most; while nobody answers, the thread sleeps.
 //! Invariants: the thread is joined before fork and before the interpreter ends; our lock is never held while CPython's are
 //! taken; the callback sets no exception.
 
-use crate::driver;
+use crate::compiler;
+use crate::driver::{self, Subject};
 use crate::entries::{self, Kind, executor, vectorcall};
 use crate::gil::Gil;
+use crate::hotness::{self, Place};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use cendre_bytecode::Opcode;
 use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
@@ -23,7 +27,7 @@ use std::time::{Duration, Instant};
 const PERIOD: Duration = Duration::from_millis(1);
 /// Frames looked at: callers further out gain less from being compiled than the look costs.
 const DEPTH: usize = 8;
-/// Time that one look may spend compiling; what is left over is hot again at the next.
+/// Time that one look may spend compiling under threshold 0; what is left over is hot again at the next.
 const BUDGET: Duration = Duration::from_millis(8);
 /// The thread does next to nothing.
 const STACK: usize = 64 << 10;
@@ -37,6 +41,8 @@ struct Shared {
 static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, waiting: false });
 static CHANGED: Condvar = Condvar::new();
 static WAKES: AtomicU64 = AtomicU64::new(0);
+/// Number of the present sample.
+static NOW: Gil<u32> = Gil::new(0);
 static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
 
 fn shared() -> MutexGuard<'static, Shared> {
@@ -132,23 +138,43 @@ unsafe fn look() {
         if !config.jit {
             return;
         }
+        *NOW.get() = NOW.get().wrapping_add(1);
+        let now = *NOW.get();
         let ts = ThreadState::current();
         let breaker = (*ts).eval_breaker & !eval_breaker::EVENTS_MASK;
+        let costs = compiler::costs();
         let mut fr = (*ts).current_frame;
-        let mut seen = 0;
+        let (mut seen, mut loop_seen) = (0, false);
         let mut hot: Vec<*mut Frame> = Vec::new();
         let mut absent: Vec<*mut CodeRecord> = Vec::new();
         while !fr.is_null() && seen < DEPTH {
             // Entry frames and the shim under a specialised __init__ (whose code is in read-only memory) are incomplete.
             if !Frame::is_incomplete(fr) {
+                let top = seen == 0;
                 seen += 1;
-                let record = record::find_or_make((*fr).code());
+                let code = (*fr).code();
+                let record = record::find_or_make(code);
                 if !record.is_null() {
-                    (*record).samples = (*record).samples.saturating_add(1);
-                    match (*record).state {
-                        State::Cold if (*record).samples >= config.threshold => hot.push(fr),
-                        State::Compiled if is_out(record, breaker) => absent.push(record),
-                        _ => {}
+                    let looped = !loop_seen && in_loop(record, Frame::instr_index(fr) as u32);
+                    loop_seen |= looped;
+                    let place = if looped {
+                        Place::Loop
+                    } else if top {
+                        Place::Top
+                    } else {
+                        Place::Caller
+                    };
+                    let runs_once = (*code).co_flags & co_flags::OPTIMIZED == 0;
+                    if hotness::counts(place, runs_once, looped, config.threshold) {
+                        (*record).samples = (*record).samples.saturating_add(1);
+                        let heat = (*record).heat.add(now);
+                        let cold = (*record).state == State::Cold && (*record).job == 0;
+                        if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
+                            hot.push(fr);
+                        }
+                    }
+                    if (*record).state == State::Compiled && is_out(record, breaker) {
+                        absent.push(record);
                     }
                 }
             }
@@ -161,11 +187,30 @@ unsafe fn look() {
         let start = Instant::now();
         for fr in hot {
             // The frames are those of the running thread below a pending call: none is popped meanwhile.
+            if config.threshold > 0 {
+                compiler::offer(record::find_or_make((*fr).code()), Subject::frame(fr), false);
+                continue;
+            }
             driver::compile_frame(fr);
             if start.elapsed() > BUDGET {
                 break;
             }
         }
+        compiler::install_finished();
+    }
+}
+
+/// Whether an instruction of the record's code is in a loop.
+unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> bool {
+    // SAFETY: the record's code runs.
+    unsafe {
+        if (*record).heat.loops.is_none() {
+            let code = driver::code_bytes((*record).code);
+            let decoded = cendre_bytecode::decode(&code, &cendre_bytecode::decode::no_executors).unwrap_or_default();
+            let loops = decoded.iter().filter(|i| i.base == Opcode::JumpBackward);
+            (*record).heat.loops = Some(loops.filter_map(|i| Some((i.jump_target?, i.next))).collect());
+        }
+        (*record).heat.in_loop(unit)
     }
 }
 

@@ -26,6 +26,14 @@ counters! {
     Recompiled = "recompiled";
     /// Time spent compiling.
     CompileNs = "compile_ns";
+    /// The part of it that the program's threads spent: facts and translation, installing, and compiling on demand.
+    ForegroundNs = "compile_foreground_ns";
+    /// The part that the compiler's thread spent.
+    BackgroundNs = "compile_background_ns";
+    /// Results of the compiler's thread that nobody wanted any more.
+    Discarded = "compiles_discarded";
+    /// Hot functions that had to wait, since the queue was full or the budget spent.
+    Postponed = "compiles_postponed";
     /// The same of the first compile, which loads the compiler.
     FirstCompileNs = "first_compile_ns";
     /// Bytecode instructions compiled.

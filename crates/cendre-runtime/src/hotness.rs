@@ -1,0 +1,174 @@
+//! What is hot enough to be compiled: arithmetic on samples and on time, nothing of CPython.
+//!
+//! A sample is worth about a millisecond of the program. A function is compiled once it has been seen `threshold` times and
+//! then for as long as compiling it is going to take, so that large code needs more evidence; the compiler as a whole gets a
+//! share of the processor time that the program has used so far.
+//! Invariant: with a threshold of 1 or 0 none of this holds anything back (tests want as much compiled as can be).
+//! Measurements and the choice of numbers: docs/internals/hotness.md.
+
+/// Samples in which the heat of code that is not seen any more falls by half.
+const HALF_LIFE: u32 = 4096;
+/// The most that one function has to wait for, in samples.
+const MOST_SAMPLES: u64 = 400;
+/// Processor time of the compiler that every program may have, in nanoseconds.
+const CREDIT_NS: u64 = 10_000_000;
+/// And of each unit of time that the program has run, one in so many.
+const SHARE: u64 = 5;
+/// First guess of what compiling one code unit costs, in nanoseconds.
+const GUESS_NS_PER_UNIT: u64 = 15_000;
+/// One sample, in nanoseconds.
+const SAMPLE_NS: u64 = 1_000_000;
+
+/// Where a sample found a frame.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Place {
+    /// The running frame.
+    Top,
+    /// The innermost frame that is inside a loop of its own.
+    Loop,
+    /// Any other.
+    Caller,
+}
+
+/// How hot a code object is: samples, falling with time.
+#[derive(Clone, Default, Debug)]
+pub struct Heat {
+    samples: u32,
+    /// Number of the sample that changed it last.
+    at: u32,
+    /// Loops as ranges of code units, found when first needed.
+    pub loops: Option<Box<[(u32, u32)]>>,
+}
+
+impl Heat {
+    /// Counts a sample; answers the heat.
+    pub fn add(&mut self, now: u32) -> u32 {
+        let halvings = now.wrapping_sub(self.at) / HALF_LIFE;
+        self.samples = self.samples.checked_shr(halvings).unwrap_or(0);
+        if halvings > 0 || self.samples == 0 {
+            self.at = now;
+        }
+        self.samples = self.samples.saturating_add(1);
+        self.samples
+    }
+
+    /// Whether an instruction lies in a loop.
+    pub fn in_loop(&self, unit: u32) -> bool {
+        self.loops.as_ref().is_some_and(|l| l.iter().any(|(from, to)| (*from..*to).contains(&unit)))
+    }
+}
+
+/// Whether a frame that a sample has found there counts.
+pub fn counts(place: Place, runs_once: bool, in_loop: bool, threshold: u32) -> bool {
+    match place {
+        _ if threshold <= 1 => true,
+        // The body of a module or class: all that can be gained is in its loops.
+        Place::Top => !runs_once || in_loop,
+        Place::Loop => true,
+        Place::Caller => false,
+    }
+}
+
+/// What compiling costs here: learned from what was compiled.
+#[derive(Clone, Copy, Debug)]
+pub struct Costs {
+    ns_per_unit: u64,
+    /// Processor time that compiling has taken so far.
+    pub spent_ns: u64,
+}
+
+impl Default for Costs {
+    fn default() -> Costs {
+        Costs::new()
+    }
+}
+
+impl Costs {
+    /// Nothing learned yet.
+    pub const fn new() -> Costs {
+        Costs { ns_per_unit: GUESS_NS_PER_UNIT, spent_ns: 0 }
+    }
+
+    /// Learns from one compilation.
+    pub fn learn(&mut self, units: usize, ns: u64) {
+        self.spent_ns += ns;
+        let each = (ns / units.max(1) as u64).clamp(GUESS_NS_PER_UNIT / 8, GUESS_NS_PER_UNIT * 8);
+        self.ns_per_unit = (self.ns_per_unit * 7 + each) / 8;
+    }
+
+    /// What compiling so many code units will take.
+    pub fn estimate_ns(&self, units: usize) -> u64 {
+        units as u64 * self.ns_per_unit
+    }
+
+    /// The heat at which code of this size is compiled.
+    pub fn needed(&self, threshold: u32, units: usize) -> u32 {
+        if threshold <= 1 {
+            return threshold;
+        }
+        threshold.saturating_add((self.estimate_ns(units) / SAMPLE_NS).min(MOST_SAMPLES) as u32)
+    }
+
+    /// What the compiler may still use of a process that has used so much, itself included.
+    pub fn left_ns(&self, process_ns: u64) -> u64 {
+        (CREDIT_NS + process_ns.saturating_sub(self.spent_ns) / SHARE).saturating_sub(self.spent_ns)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn heat_falls_by_half() {
+        let mut h = Heat::default();
+        for now in 100..108 {
+            h.add(now);
+        }
+        assert_eq!(h.add(109), 9);
+        assert_eq!(h.add(109 + HALF_LIFE), 5);
+        assert_eq!(h.add(109 + 50 * HALF_LIFE), 1);
+    }
+
+    #[test]
+    fn heat_that_is_added_to_now_and_then_still_falls() {
+        // Seen once in 3000 samples: never hot.
+        let mut h = Heat::default();
+        let most = (0..1000).map(|n| h.add(n * 3000)).max();
+        assert!(most.is_some_and(|m| m <= 4), "{most:?}");
+    }
+
+    #[test]
+    fn large_code_needs_more() {
+        let c = Costs::new();
+        let (small, large) = (c.needed(4, 50), c.needed(4, 2000));
+        assert!(small < 6 && large > 25, "{small} {large}");
+        assert_eq!((c.needed(1, 5000), c.needed(0, 5000)), (1, 0));
+    }
+
+    #[test]
+    fn costs_follow_what_was_measured() {
+        let mut c = Costs::new();
+        for _ in 0..50 {
+            c.learn(100, 100 * 3 * GUESS_NS_PER_UNIT);
+        }
+        let learned = c.estimate_ns(1);
+        assert!(learned > 2 * GUESS_NS_PER_UNIT && learned <= 3 * GUESS_NS_PER_UNIT, "{learned}");
+    }
+
+    #[test]
+    fn the_budget_is_a_share_of_the_programs_own_time() {
+        let mut c = Costs::new();
+        assert_eq!(c.left_ns(0), CREDIT_NS);
+        c.learn(1000, CREDIT_NS);
+        assert_eq!(c.left_ns(CREDIT_NS), 0);
+        assert_eq!(c.left_ns(CREDIT_NS + 1_000_000_000), 1_000_000_000 / SHARE);
+    }
+
+    #[test]
+    fn bodies_that_run_once_count_by_their_loops_only() {
+        assert!(!counts(Place::Top, true, false, 4) && counts(Place::Top, true, true, 4));
+        assert!(counts(Place::Top, false, false, 4) && counts(Place::Loop, true, true, 4));
+        assert!(!counts(Place::Caller, false, false, 4) && counts(Place::Caller, true, false, 1));
+    }
+}

@@ -1,0 +1,318 @@
+//! One compilation, in three stages: facts and translation (with the GIL), passes and code generation (anywhere), installing
+//! (with the GIL).
+//!
+//! Invariants: between the first and the last stage a job holds its code object, and holds or watches every object that its
+//! IR names, exactly as an artifact does; the middle stage touches plain data only. A panic of a pure stage is a refusal with
+//! its reason. Read docs/internals/hotness.md.
+
+use crate::artifact::{Artifact, MEMORY};
+use crate::codemem::{self, MemoryError};
+use crate::driver::{self, Subject};
+use crate::entries;
+use crate::env::{self, PlainEnv};
+use crate::facts;
+use crate::record::{CodeRecord, State};
+use crate::stats::{self, Counter};
+use cendre_bytecode::facts::CodeFacts;
+use cendre_codegen::Compiled;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::refcount;
+use cendre_ir::{Function, Imm};
+use cendre_passes::Classes;
+use std::collections::BTreeSet;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::time::Instant;
+
+/// What the middle stage works on.
+struct Plan {
+    function: Function,
+    classes: Classes,
+    env: PlainEnv,
+}
+
+/// One compilation under way.
+pub struct Job {
+    /// Alive: the job holds its code object.
+    pub record: *mut CodeRecord,
+    code: CodeFacts,
+    /// None once the middle stage has begun.
+    plan: Option<Plan>,
+    made: Option<(Compiled, BTreeSet<u64>)>,
+    holds: Vec<*mut PyObject>,
+    /// What `holds` keeps or watches.
+    held: BTreeSet<u64>,
+    /// Code units.
+    pub units: usize,
+    pub foreground_ns: u64,
+    pub background_ns: u64,
+}
+
+// SAFETY: the pointers are only followed by `prepare`, `finish` and `drop_with_gil`, which run with the GIL held.
+unsafe impl Send for Job {}
+
+impl Job {
+    /// The first stage.
+    ///
+    /// # Safety
+    /// Live objects; the GIL is held. May run Python code and leave an exception set.
+    ///
+    /// # Errors
+    /// Why the function stays interpreted.
+    pub unsafe fn prepare(record: *mut CodeRecord, subject: Subject) -> Result<Job, String> {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let Some(config) = driver::config() else { return Err("cendre is not enabled".to_owned()) };
+            if !config.jit {
+                return Err("compiling is switched off".to_owned());
+            }
+            let start = Instant::now();
+            let facts = env::facts_for(record, subject.globals, subject.builtins);
+            let code = facts::code_facts(subject.code);
+            let function = guarded(|| {
+                cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())
+            })?;
+            let classes = facts::classes(&facts);
+            let plan = Plan { env: PlainEnv::new(record, &function), function, classes };
+            let held = plan.names();
+            let mut job = Job {
+                record,
+                units: code.code.len() / 2,
+                code,
+                plan: Some(plan),
+                made: None,
+                holds: Vec::new(),
+                held: BTreeSet::new(),
+                foreground_ns: 0,
+                background_ns: 0,
+            };
+            refcount::incref(subject.code.cast());
+            if let Err(reason) = hold(record, &held, &job.code, &mut job.holds) {
+                job.drop_with_gil();
+                return Err(reason);
+            }
+            job.held = held;
+            job.foreground_ns = start.elapsed().as_nanos() as u64;
+            Ok(job)
+        }
+    }
+
+    /// The middle stage: pure, needs no GIL.
+    ///
+    /// # Errors
+    /// Why the function stays interpreted.
+    pub fn work(&mut self) -> Result<(), String> {
+        let Some(Plan { mut function, classes, env }) = self.plan.take() else { return Err("no work left".to_owned()) };
+        let start = Instant::now();
+        let made = guarded(|| {
+            cendre_passes::run_with(&mut function, &classes);
+            cendre_codegen::compile(&function, &env).map_err(|e| e.to_string())
+        });
+        self.background_ns = start.elapsed().as_nanos() as u64;
+        self.made = Some((made?, env.named()));
+        Ok(())
+    }
+
+    /// The last stage: machine code goes to its memory, the ways in are opened.
+    ///
+    /// # Safety
+    /// The GIL is held; the record is still without a body. May run Python code and leave an exception set.
+    ///
+    /// # Errors
+    /// Why the function stays interpreted.
+    pub unsafe fn finish(mut self) -> Result<(), String> {
+        // SAFETY: the caller's contract; the job holds the code object, hence the record.
+        unsafe {
+            let result = self.install();
+            self.drop_with_gil();
+            result
+        }
+    }
+
+    unsafe fn install(&mut self) -> Result<(), String> {
+        // SAFETY: as in `finish`.
+        unsafe {
+            let record = self.record;
+            let Some((compiled, named)) = self.made.take() else { return Err("not compiled".to_owned()) };
+            let Some(config) = driver::config() else { return Err("cendre is not enabled".to_owned()) };
+            let start = Instant::now();
+            if !named.is_subset(&self.held) {
+                return Err("internal error: the machine code names an object that nobody watched".to_owned());
+            }
+            let piece = MEMORY.get().store(&compiled.bytes, config.code_limit).map_err(|e| match e {
+                MemoryError::Limit => "the limit of code memory is reached".to_owned(),
+                MemoryError::Refused => "the system gives no executable memory".to_owned(),
+            })?;
+            if config.perf {
+                codemem::perf_map(piece, &self.code.qualname);
+            }
+            let leaves = vec![0; compiled.exits.len()];
+            let mut artifact =
+                Artifact { piece, entries: compiled.entries, exits: compiled.exits, leaves, holds: Vec::new() };
+            if let Err(reason) = hold(record, &named, &self.code, &mut artifact.holds) {
+                artifact.free();
+                return Err(reason);
+            }
+            (*record).body = piece.address as *const _;
+            (*record).artifact = Some(artifact);
+            (*record).state = State::Compiled;
+            (*record).reason.clear();
+            let again = (*record).compiles > 0;
+            (*record).compiles += 1;
+            stats::count(Counter::Compiled);
+            if again {
+                stats::count(Counter::Recompiled);
+            }
+            let units = cendre_bytecode::decode(&self.code.code, &cendre_bytecode::decode::no_executors);
+            stats::add(Counter::Instructions, units.map_or(0, |u| u.len() as u64));
+            stats::add(Counter::IrInstructions, compiled.ir_instructions.into());
+            entries::install(record);
+            self.foreground_ns += start.elapsed().as_nanos() as u64;
+            let all = self.foreground_ns + self.background_ns;
+            let first = stats::get(Counter::Compiled) == 1;
+            stats::add(if first { Counter::FirstCompileNs } else { Counter::CompileNs }, all);
+            Ok(())
+        }
+    }
+
+    /// Gives up what the job holds.
+    ///
+    /// # Safety
+    /// The GIL is held. May run Python code (finalisers).
+    pub unsafe fn drop_with_gil(self) {
+        // SAFETY: the caller's contract; the references are the job's own. The code object last: the record goes with it.
+        unsafe {
+            for o in self.holds {
+                refcount::decref(o);
+            }
+            refcount::decref(self.code.id.0 as *mut PyObject);
+        }
+    }
+}
+
+impl Plan {
+    /// Every object that machine code made of this may name.
+    fn names(&self) -> BTreeSet<u64> {
+        let f = &self.function;
+        let immediates = f.insts.iter().filter(|i| !env::is_direct_call(i.op)).filter_map(|i| match i.imm {
+            Imm::Obj(o) | Imm::ObjInt(o, _) => Some(o),
+            _ => None,
+        });
+        let known = &self.classes;
+        let builtin = [known.int, known.float, known.bool_].into_iter().flatten();
+        let builtin = builtin.chain(known.fixed.iter().chain(&known.leaves).copied());
+        let facts = f.values.iter().flat_map(|v| [v.ty.class, v.ty.literal]).flatten();
+        immediates.chain(facts).chain(builtin).map(|o| o.0).collect()
+    }
+}
+
+/// Runs a pure stage; a panic is a reason like others.
+fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
+    quiet_panics();
+    COMPILING.with(|c| c.set(true));
+    let result = catch_unwind(AssertUnwindSafe(f));
+    COMPILING.with(|c| c.set(false));
+    result.unwrap_or_else(|panic| Err(format!("internal error: {}", panic_text(&*panic))))
+}
+
+thread_local! {
+    static COMPILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+}
+
+/// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr.
+fn quiet_panics() {
+    static ONCE: std::sync::Once = std::sync::Once::new();
+    ONCE.call_once(|| {
+        let loud = std::panic::take_hook();
+        std::panic::set_hook(Box::new(move |info| {
+            if !COMPILING.with(std::cell::Cell::get) || std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
+                loud(info);
+            }
+        }));
+    });
+}
+
+fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
+    let text = panic.downcast_ref::<String>().cloned();
+    text.or_else(|| panic.downcast_ref::<&str>().map(|s| (*s).to_owned())).unwrap_or_else(|| "panic".to_owned())
+}
+
+/// Sees to it that the objects named in the machine code outlive it, or that their end retires it.
+unsafe fn hold(
+    record: *mut CodeRecord,
+    named: &BTreeSet<u64>,
+    code: &CodeFacts,
+    holds: &mut Vec<*mut PyObject>,
+) -> Result<(), String> {
+    let own: BTreeSet<u64> = code.consts.iter().map(|c| c.id.0).chain(code.names.iter().map(|n| n.0)).collect();
+    for &address in named {
+        let o = address as *mut PyObject;
+        // SAFETY: alive: the front end has it from this compilation's facts. The weak reference's callback is bound to a
+        // capsule of the record, whose code object outlives its artifacts.
+        unsafe {
+            if own.contains(&address) || o.cast() == (*record).code || refcount::is_immortal(o) {
+                continue;
+            }
+            // Classes, functions and code objects can be in a cycle with this very code: only watch them.
+            let watched = ffi::PyType_Check(o) != 0
+                || refcount::type_of(o) == &raw mut ffi::PyFunction_Type
+                || refcount::type_of(o) == &raw mut ffi::PyCode_Type;
+            if !watched {
+                holds.push(refcount::new_ref(o));
+                continue;
+            }
+            let callback = retire_callback(record)?;
+            let weak = ffi::PyWeakref_NewRef(o, callback);
+            refcount::decref(callback);
+            if weak.is_null() {
+                ffi::PyErr_Clear();
+                return Err("an object that it names cannot be watched".to_owned());
+            }
+            holds.push(weak);
+        }
+    }
+    Ok(())
+}
+
+const CAPSULE: &core::ffi::CStr = c"cendre._cendre.record";
+
+/// A callable that retires the record's code. The weak references that own it are dropped with the artifact.
+unsafe fn retire_callback(record: *mut CodeRecord) -> Result<*mut PyObject, String> {
+    struct Def(ffi::PyMethodDef);
+    // SAFETY: constant data that CPython only reads.
+    unsafe impl Sync for Def {}
+    static DEF: Def = Def(ffi::PyMethodDef {
+        ml_name: c"retire".as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: retire },
+        ml_flags: ffi::METH_O,
+        ml_doc: core::ptr::null(),
+    });
+    // SAFETY: the GIL is held; the function keeps the capsule.
+    unsafe {
+        let capsule = ffi::PyCapsule_New(record.cast(), CAPSULE.as_ptr(), None);
+        if capsule.is_null() {
+            return Err("out of memory".to_owned());
+        }
+        let def = (&raw const DEF.0).cast_mut();
+        let function = ffi::PyCFunction_NewEx(def, capsule, core::ptr::null_mut());
+        refcount::decref(capsule);
+        if function.is_null() { Err("out of memory".to_owned()) } else { Ok(function) }
+    }
+}
+
+unsafe extern "C" fn retire(capsule: *mut PyObject, _weak: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by the weak reference, which an artifact or a job owns; their record is alive then.
+    unsafe {
+        let record: *mut CodeRecord = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr()).cast();
+        if !record.is_null() {
+            // What the thread makes of the same facts is worthless as well.
+            (*record).job = 0;
+            if !(*record).body.is_null() {
+                stats::count(Counter::Retired);
+                driver::give_up(record, State::Cold, String::new());
+            }
+        }
+        ffi::PyErr_Clear();
+        refcount::new_ref(ffi::Py_None())
+    }
+}
+
