@@ -340,10 +340,12 @@ ops! {
     RangeMore "range.more" (Object) None -> Bool, READS;
     /// The next integer of a range iterator that has more.
     RangeNext "range.next" (Object) None -> Int, WRITES;
-    /// The next item of a list iterator: borrowed; null when exhausted (leaves `it_seq` as FOR_ITER_LIST does).
+    /// The next item of a list iterator: borrowed; null when exhausted (`iter.done` finishes it then).
     ListNext "list.next" (Object) None -> Nullable, WRITES;
     /// The next item of a tuple iterator: borrowed; null when exhausted.
     TupleNext "tuple.next" (Object) None -> Nullable, WRITES;
+    /// An exhausted list (1) or tuple (0) iterator drops its sequence, as FOR_ITER does (state: after it).
+    IterDone "iter.done" (Object) Int -> None, WRITES | OBSERVABLE | LEAVES;
 
     // ---- calls
     /// Calls a helper that answers a new reference, or null for "raised". `own` arguments are dropped.

@@ -6,13 +6,10 @@ use crate::body::BodyResult;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
-use cendre_cpython::listobject::ListIterObject;
 use cendre_cpython::longobject::LongObject;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
-use cendre_cpython::tupleobject::TupleIterObject;
-use core::ptr;
 
 unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
     // SAFETY: machine code holds the GIL.
@@ -79,25 +76,6 @@ unsafe extern "C" fn sync_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64
 unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: u64) -> i32 {
     // SAFETY: called by machine code for its own frame.
     unsafe { put(fr, slot, ffi::PyBool_FromLong((x & 0xff) as i64)) }
-}
-
-/// A list iterator is exhausted, as FOR_ITER_LIST leaves it.
-unsafe extern "C" fn list_iter_done(it: *mut ListIterObject) {
-    // SAFETY: called by machine code for an exact list iterator that has a list.
-    unsafe {
-        (*it).it_index = -1;
-        let seq = core::mem::replace(&mut (*it).it_seq, ptr::null_mut());
-        refcount::xdecref(seq.cast());
-    }
-}
-
-/// A tuple iterator is exhausted, as FOR_ITER_TUPLE leaves it.
-unsafe extern "C" fn tuple_iter_done(it: *mut TupleIterObject) {
-    // SAFETY: called by machine code for an exact tuple iterator that has a tuple.
-    unsafe {
-        let seq = core::mem::replace(&mut (*it).it_seq, ptr::null_mut());
-        refcount::xdecref(seq.cast());
-    }
 }
 
 /// 1 if dropping what a slot holds runs no code: nothing, a borrowed reference, or an object of a class without finaliser.
@@ -183,7 +161,7 @@ unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 18]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 16]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -202,8 +180,6 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("type_of", type_of as *const () as usize),
             ("new_object", new_object as *const () as usize),
             ("init_not_none", init_not_none as *const () as usize),
-            ("list_iter_done", list_iter_done as *const () as usize),
-            ("tuple_iter_done", tuple_iter_done as *const () as usize),
         ]
     })
 }

@@ -107,7 +107,32 @@ impl Translator<'_> {
             }
         }
         let n = self.const_int(i64::from(i.arg));
-        self.generic_call(Op::CallObj, "binary_op", 2, &[n])
+        self.generic_binary("binary_op", &[n])
+    }
+
+    /// A helper on the two top entries that answers an object. BINARY_OP gives its operands up left one first, but when it raises, the
+    /// stack is unwound from its top: then both are left there.
+    pub fn generic_binary(&mut self, name: &'static str, extra: &[Value]) -> Result<(), Refusal> {
+        let (left, right) = (self.peek(2)?, self.peek(1)?);
+        self.observe();
+        let (left, right) = (self.to_object(left), self.to_object(right));
+        if !(left.own && right.own) {
+            return self.generic_call(Op::CallObj, name, 2, extra);
+        }
+        let top = self.stack.len();
+        self.stack[top - 2] = left;
+        self.stack[top - 1] = right;
+        let mut args = vec![left.v, right.v];
+        args.extend_from_slice(extra);
+        let state = self.raising();
+        let result = self.emit(Op::CallObj, Imm::Helper(name), &args, 0, Some(state));
+        self.stack.truncate(top - 2);
+        if let Some(v) = result {
+            self.stack.push(Val::object(v, true));
+        }
+        self.drop_values(&[left, right]);
+        self.observed();
+        Ok(())
     }
 
     /// Both operands unboxed, with guards; `None` if that cannot be.

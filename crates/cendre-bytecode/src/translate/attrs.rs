@@ -254,7 +254,7 @@ impl Translator<'_> {
                 }
             }
         }
-        self.generic_call(Op::CallObj, "subscr", 2, &[])
+        self.generic_binary("subscr", &[])
     }
 
     /// The object, guarded to be exactly of a class (unless known); `None` if it is known to be of another.

@@ -40,7 +40,16 @@ impl Translator<'_> {
                         let v = self.value(next, Imm::None, &[o], None);
                         let null = self.value(Op::IsNull, Imm::None, &[v], None);
                         let (over, body) = self.branch(null);
-                        self.go_from(over, target)?;
+                        self.at = Some(over);
+                        let locals = self.locals.clone();
+                        let state = self.dropping(false);
+                        let list = i64::from(op == Opcode::ForIterList);
+                        self.emit(Op::IterDone, Imm::Int(list), &[o], 0, Some(state));
+                        for l in &mut self.locals {
+                            l.cached = None;
+                        }
+                        self.go(target)?;
+                        self.locals = locals;
                         self.at = Some(body);
                         let state = self.before();
                         let v = self.value(Op::GuardNotNull, Imm::None, &[v], Some(state));

@@ -3,7 +3,7 @@
 //! The shapes guarded here are those of CPython's own inline caches: type version tag, keys version, validity of inline
 //! values. Versions are never reused, so comparing them is enough; pointers baked into code are only compared where the runtime pins the object.
 
-use super::{Lower, Ret, bad};
+use super::{Lower, bad};
 use crate::CodegenError;
 use cendre_ir::{Imm, InstData, Op};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
@@ -260,6 +260,7 @@ impl Lower<'_> {
                 self.set(i, 0, v);
             }
             Op::ListNext | Op::TupleNext => self.sequence_next(i)?,
+            Op::IterDone => self.sequence_done(i)?,
             _ => return bad(i),
         }
         Ok(())
@@ -318,13 +319,10 @@ impl Lower<'_> {
     fn sequence_next(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let off = *self.env.offsets();
         let list = i.op == Op::ListNext;
-        let (index_at, seq_at, name) = if list {
-            (off.listiter_index, off.listiter_seq, "list_iter_done")
-        } else {
-            (off.tupleiter_index, off.tupleiter_seq, "tuple_iter_done")
-        };
+        let (index_at, seq_at) =
+            if list { (off.listiter_index, off.listiter_seq) } else { (off.tupleiter_index, off.tupleiter_seq) };
         let it = self.arg(i, 0);
-        let (over, done) = (self.cold_block(), self.new_block());
+        let done = self.new_block();
         let result = self.b.append_block_param(done, types::I64);
         let seq = self.load(it, seq_at);
         let zero = self.iconst(0);
@@ -334,18 +332,40 @@ impl Lower<'_> {
         let at = self.load(it, index_at);
         let size = self.load(seq, off.ob_size);
         let inside = self.b.ins().icmp(IntCC::UnsignedLessThan, at, size);
-        self.branch_unless(inside, over);
+        let item = self.new_block();
+        self.b.ins().brif(inside, item, &[], done, &[BlockArg::Value(zero)]);
+        self.b.switch_to_block(item);
         let items = if list { self.load(seq, off.list_items) } else { self.b.ins().iadd_imm_s(seq, i64::from(off.tuple_items)) };
         let place = self.element(items, at);
         let v = self.load(place, 0);
         let next = self.b.ins().iadd_imm_s(at, 1);
         self.store(next, it, index_at);
         self.jump(done, &[v]);
-        self.b.switch_to_block(over);
-        self.call_helper(name, &[it], Ret::None)?;
-        self.jump(done, &[zero]);
         self.b.switch_to_block(done);
         self.set(i, 0, result);
+        Ok(())
+    }
+
+    /// `iter.done`: what the sequence holds may die with it, and look.
+    fn sequence_done(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let off = *self.env.offsets();
+        let list = i.imm == Imm::Int(1);
+        let state = self.state(i)?.clone();
+        let it = self.arg(i, 0);
+        if list {
+            let minus = self.iconst(-1);
+            self.store(minus, it, off.listiter_index);
+        }
+        let seq_at = if list { off.listiter_seq } else { off.tupleiter_seq };
+        let seq = self.load(it, seq_at);
+        let (some, done) = (self.new_block(), self.new_block());
+        self.b.ins().brif(seq, some, &[], done, &[]);
+        self.b.switch_to_block(some);
+        let zero = self.iconst(0);
+        self.store(zero, it, seq_at);
+        self.decref(seq, false, Some(&state))?;
+        self.jump(done, &[]);
+        self.b.switch_to_block(done);
         Ok(())
     }
 }

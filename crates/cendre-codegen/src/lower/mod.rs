@@ -4,6 +4,7 @@
 //! Invariant: between IR instructions no owned reference lives outside SSA values and the frame's slots; `instr_ptr` is stored
 //! before anything observable. Parts: `exits` (leave, raise), `refs` (counts, slots), `numbers`, `heap`, `calls`.
 
+mod awaits;
 mod calls;
 mod direct;
 mod exits;
@@ -394,7 +395,7 @@ impl Lower<'_> {
             | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
             | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
-            | Op::TupleNext => self.heap(i)?,
+            | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
             | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,

@@ -101,8 +101,8 @@ impl Lower<'_> {
     /// Consumes the arguments that the instruction owns, last one first, but where CPython has another order.
     pub fn drop_owned_args(&mut self, i: &InstData, state: Option<&FrameState>) -> Result<(), CodegenError> {
         let order: Vec<usize> = match i.imm {
-            // BINARY_OP, and CONTAINS_OP with its container first.
-            Imm::Helper("binary_op" | "subscr" | "contains") => (0..i.args.len()).collect(),
+            // CONTAINS_OP gives up its container first, STORE_ATTR its owner.
+            Imm::Helper("binary_op" | "subscr" | "contains" | "store_attr") => (0..i.args.len()).collect(),
             // Container, key, value: the key goes first, the value last.
             Imm::Helper("store_subscr") => vec![1, 0, 2],
             _ => (0..i.args.len()).rev().collect(),

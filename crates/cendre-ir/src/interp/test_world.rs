@@ -354,11 +354,19 @@ impl TestWorld {
                 let Some(seq) = seq else { return one(Val::Null) };
                 let (Data::List(x) | Data::Tuple(x)) = &self.objects[seq.0 as usize].data else { return Err("no sequence".into()) };
                 let item = x.get(index).copied();
-                self.objects[it.0 as usize].data = Data::Iter(item.map(|_| seq), index + 1);
-                if item.is_none() {
-                    self.release(seq)?;
+                if item.is_some() {
+                    self.objects[it.0 as usize].data = Data::Iter(Some(seq), index + 1);
                 }
                 one(nullable(item))
+            }
+            (Op::IterDone, _) => {
+                let it = object(0)?;
+                let Data::Iter(seq, index) = self.objects[it.0 as usize].data.clone() else { return Err("no iterator".into()) };
+                self.objects[it.0 as usize].data = Data::Iter(None, index);
+                if let Some(seq) = seq {
+                    self.release(seq)?;
+                }
+                Ok(Answer::Values(vec![]))
             }
             (Op::CheckBound, Imm::Slot(n)) => {
                 self.exception = self.make_object(&Literal::Str(format!("unbound ${n}")));

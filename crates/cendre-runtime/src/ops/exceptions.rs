@@ -394,6 +394,11 @@ pub unsafe extern "C" fn op_raise_varargs(ts: *mut ThreadState, fr: *mut Frame, 
             return fail(fr);
         }
         raise(ts, object(fr, 0), if oparg == 2 { object(fr, 1) } else { core::ptr::null_mut() });
+        if oparg == 2 {
+            // The exception is given up before its cause.
+            let base = Frame::stack_base(fr);
+            core::ptr::swap(base, base.add(1));
+        }
         fail(fr)
     }
 }
