@@ -220,7 +220,7 @@ pub unsafe fn install_all(record: *mut CodeRecord) {
                 break;
             }
         }
-        (*record).version = breaker;
+        (*record).look_again(breaker);
     }
 }
 
@@ -322,6 +322,9 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
         (*fr).stackpointer = sp;
         let code = (*fr).code();
         if (*ts).eval_breaker & !eval_breaker::EVENTS_MASK != (*code)._co_instrumentation_version {
+            if (*exec).body.is_none() {
+                return first_sight(exec, fr);
+            }
             // Tools changed. The original RESUME or jump sees to it; the executors come back with the next sample.
             let here = (*fr).instr_ptr;
             stale((*exec).record, exec);

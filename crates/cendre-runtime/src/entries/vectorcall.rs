@@ -21,6 +21,7 @@ use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::interp;
+use cendre_cpython::monitoring::TOOL_IDS;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
 use std::collections::HashMap;
@@ -117,11 +118,7 @@ unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeR
 #[cold]
 unsafe fn look_again(record: *mut CodeRecord, breaker: usize) -> bool {
     // SAFETY: as in `wrapper`.
-    unsafe {
-        let may = (*record).may_run(breaker);
-        (*record).version = if may { breaker } else { !0 };
-        may
-    }
+    unsafe { (*record).look_again(breaker) }
 }
 
 /// A wrapped function without a body: under threshold 0 it is compiled now; what cannot be is unwrapped.
@@ -182,6 +179,13 @@ pub unsafe fn wrap(f: *mut FunctionObject) {
         }
         let ordinary = (*f).vectorcall.map_or(0, |v| v as usize) == env::python_vectorcall();
         if !ordinary || (!record.is_null() && (*record).withdrawn) {
+            return;
+        }
+        if tools_in_use() {
+            let paused = &mut WRAPPED.get().paused;
+            if !paused.contains(&f) {
+                paused.push(f);
+            }
             return;
         }
         if let Some(functions) = &mut WRAPPED.get().functions {
@@ -274,6 +278,10 @@ unsafe extern "C" fn audit(event: *const c_char, args: *mut PyObject, _: *mut c_
             for f in functions {
                 unwrap_function(f);
             }
+            // From now on each entry looks for local events.
+            for r in record::all() {
+                (*r).version = !0;
+            }
         }
         0
     }
@@ -291,6 +299,23 @@ unsafe fn is_ours(args: *mut PyObject) -> bool {
     }
 }
 
+/// Whether anybody else has a tool of sys.monitoring, or traces or profiles. A tool may switch its events on at any time, which
+/// nobody hears of.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn tools_in_use() -> bool {
+    // SAFETY: the GIL is held; the names of the tools are an array of objects or null in the interpreter's state.
+    unsafe {
+        let interpreter = ffi::PyInterpreterState_Get();
+        let ours = super::monitor::tool_bit();
+        let tools = (*interp::monitors(interpreter)).tools;
+        let names = interp::field::<[*mut PyObject; TOOL_IDS]>(interpreter, interp::MONITORING_TOOL_NAMES);
+        tools.iter().any(|t| *t & !ours != 0)
+            || (*names).iter().enumerate().any(|(id, name)| !name.is_null() && 1u8 << id & ours == 0)
+    }
+}
+
 /// Wraps again what `audit` unwrapped, once nobody watches. Called by the sampler.
 ///
 /// # Safety
@@ -301,9 +326,7 @@ pub unsafe fn resume_paused() {
         if WRAPPED.get().paused.is_empty() || entries::kind() != Kind::Vectorcall {
             return;
         }
-        let tools = (*interp::monitors(ffi::PyInterpreterState_Get())).tools;
-        let ours = super::monitor::tool_bit();
-        if tools.iter().all(|t| *t & !ours == 0) {
+        if !tools_in_use() {
             for f in core::mem::take(&mut WRAPPED.get().paused) {
                 wrap(f);
             }
