@@ -71,11 +71,7 @@ pub static HELPERS: &[Helper] = &[
     h("init_not_none", Prefix::None),
     // generators and awaits
     h("await_call", Prefix::Frame),
-    h("await_finish", Prefix::Frame),
-    h("await_watched", Prefix::None),
     h("send", Prefix::Frame),
-    h("send_finish", Prefix::Thread),
-    h("next_finish", Prefix::Thread),
     h("gen_next", Prefix::Frame),
     h("drop_receiver", Prefix::Frame),
     h("make_generator", Prefix::Frame),
