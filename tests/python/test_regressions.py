@@ -1,0 +1,165 @@
+"""Bugs that CPython's own test suite and random programs have found, each as small as it became.
+
+Invariant: a case is one function that records what it sees; it must see the same compiled as interpreted, and it must have
+been compiled: compiled before it ever ran, and again after the interpreter has specialised its code.
+"""
+import pytest
+
+import support
+
+COMMON = '''
+import functools, sys, traceback, types
+from cendre import jit
+
+LOG = []
+
+class N:
+    """Says when it dies, in which order things happen."""
+    def __init__(self, n): self.n = n
+    def __del__(self): LOG.append(self.n)
+    def __add__(self, o): return N(self.n + o.n)
+    def __lt__(self, o): return N(self.n + "<" + o.n)
+    def __bool__(self): LOG.append("bool " + self.n); return True
+    def __getitem__(self, k): return 0
+    def __setitem__(self, k, v): LOG.append("set")
+    def __contains__(self, k): return N("in")
+
+class Quiet:
+    def __init__(self, swallows): self.swallows = swallows
+    def __enter__(self): return self
+    def __exit__(self, *exc): return self.swallows
+
+def places(e):
+    out = []
+    tb = e.__traceback__
+    while tb:
+        out.append((tb.tb_frame.f_code.co_name, tb.tb_lineno - tb.tb_frame.f_code.co_firstlineno, tb.tb_lasti))
+        tb = tb.tb_next
+    return [place for place in out if place[0] != "watch"]
+
+def watch(f, times):
+    """What f answers or raises, and the log."""
+    out = []
+    for n in range(times):
+        LOG.clear()
+        try:
+            out.append(f(n))
+        except Exception as e:
+            out.append((type(e).__name__, str(e), places(e)))
+        out.append(list(LOG))
+    return out
+'''
+
+# Each source defines `case(n)`, which is called with 0, 1, 2 ...
+CASES = {
+    # Attributes that compiled code stores first were listed under the first one's name, and their values lost.
+    "first attributes": '''
+class A:
+    def __init__(self, n):
+        self.a = n
+        if n & 1: self.x = 1
+        self.b = n
+def case(n):
+    a = A(n)
+    a.c = 5
+    return list(vars(a).items()), hasattr(a, "b"), a.__reduce_ex__(2)[2]
+''',
+    # A method of an object whose dict pointer is not the managed one: an attribute of the instance hides it.
+    "dict that is not managed": '''
+def note(e): return e.add_note("x")
+def case(n):
+    e = ValueError(n)
+    if n & 1: e.add_note = lambda note: LOG.append("hidden")
+    note(e)
+    return getattr(e, "__notes__", None)
+''',
+    # Bare `raise` put the frame into the traceback twice, `raise e` at the place where it came from did not.
+    "raise again": '''
+def lower(n):
+    try: raise KeyError(n)
+    except ValueError: pass
+def case(n):
+    try:
+        with Quiet(False): lower(n)
+    except KeyError as e:
+        if n & 1: raise
+        raise e
+''',
+    "finally and with": '''
+def lower(n):
+    for k in range(3):
+        try:
+            with Quiet(k < 2), Quiet(False):
+                try: raise IndexError(k)
+                finally: n += 1
+        except LookupError as e:
+            raise e from None
+def case(n):
+    try: lower(n)
+    finally: LOG.append("f")
+''',
+    # The mark of an exception raised again lay in a word that CPython leaves as it is in a new generator's frame.
+    "generators raise": '''
+def g(n):
+    try: yield n
+    except KeyError: raise
+    raise ValueError(n)
+def case(n):
+    out = []
+    for k in range(20):
+        it = g(k)
+        next(it)
+        try: it.throw(KeyError(k)) if k & 1 else next(it)
+        except Exception as e: out.append(places(e))
+    return out
+''',
+    # In what order operands end.
+    "binary operands": '''
+def case(n): N("l") + N("r")
+''',
+    "compared operands": '''
+def case(n):
+    if N("l") < N("r"): LOG.append("yes")
+    LOG.append(not (N("a") < N("b")))
+''',
+    "contains, is": '''
+def case(n):
+    LOG.append(N("x") in N("c"))
+    LOG.append(N("x") is N("c"))
+''',
+    # (Reading a subscript is no case: CPython gives up the container first, but the key once the site is specialised.)
+    "store subscript": '''
+def case(n):
+    N("c")[N("k")] = N("v")
+''',
+    # Each way out looked after each of hundreds of unboxed locals: minutes of compile time.
+    "many locals": "def case(n):\n" + "".join(f"    x{i} = n + {i}\n" for i in range(200)) + "    LOG.append(n)\n    return ["
+    + ", ".join(f"x{i}" for i in range(40)) + "], sorted(locals().values())\n",
+}
+
+
+def program(source, warm, compiled):
+    steps = [COMMON, source]
+    steps += ["functions = [v for v in list(globals().values()) if isinstance(v, types.FunctionType) and v not in (watch, places)]"]
+    steps += ["classes = [v for v in list(globals().values()) if isinstance(v, type)]"]
+    steps += ["methods = [m for c in classes for m in vars(c).values() if isinstance(m, types.FunctionType)]"]
+    if warm:
+        steps += ["for _ in range(5): watch(case, 3)"]
+    if compiled:
+        steps += ["for f in functions + methods: jit.compile(f)", "assert jit.is_compiled(case)"]
+    return "\n".join(steps + ["print(watch(case, 6))", "assert jit.is_compiled(case) == %r" % compiled])
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+@pytest.mark.parametrize("warm", [False, True], ids=["cold", "warm"])
+@pytest.mark.parametrize("name", CASES)
+def test_case(name, warm, entries, tmp_path):
+    """The same compiled as interpreted."""
+    got = []
+    for compiled in (False, True):
+        path = tmp_path / "program.py"
+        path.write_text("import cendre\ncendre.enable(threshold=10**9)\n" + program(CASES[name], warm, compiled))
+        status, out, error = support.spawn([support.sys.executable, str(path)], support.environment(entries=entries))
+        assert status == 0, error
+        got.append(out)
+    assert got[0] == got[1]
