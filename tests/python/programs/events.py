@@ -106,6 +106,10 @@ def written_by_handler(value):
     def handler(number, frame):
         while frame.f_code is not counted.__code__:
             frame = frame.f_back
+        if not frame.f_locals.get("i"):
+            # not in its loop yet: what is written now would be set to 0 again
+            signal.setitimer(signal.ITIMER_REAL, 0.02)
+            return
         frame.f_locals["i"] = frame.f_locals["n"] - 3
         frame.f_locals["s"] = value
 
