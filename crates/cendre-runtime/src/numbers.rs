@@ -119,6 +119,26 @@ unsafe extern "C" fn clear_slots(first: *mut StackRef, n: u64) {
     }
 }
 
+/// `local += right` of exact strs, in place where the slot has the only reference. 0, or -1 with an exception set and the slot unbound.
+unsafe extern "C" fn append_to_slot(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, right: *mut PyObject) -> i32 {
+    // SAFETY: called by machine code for its own frame, both checked to be exact strs.
+    unsafe {
+        let place = Frame::locals(fr).add(slot as usize);
+        let word = *place;
+        *place = StackRef::NULL;
+        let mut text = word.as_ptr();
+        if !word.owns() {
+            refcount::incref(text);
+        }
+        ffi::PyUnicode_Append(&mut text, right);
+        if text.is_null() {
+            return -1;
+        }
+        *place = StackRef::from_steal(text);
+    }
+    0
+}
+
 /// `len(o)`; -1 with an exception set.
 unsafe extern "C" fn length(o: *mut PyObject) -> i64 {
     // SAFETY: machine code holds the GIL and a reference.
@@ -161,7 +181,7 @@ unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 16]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 17]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -174,6 +194,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),
             ("clear_slots", clear_slots as *const () as usize),
+            ("append_to_slot", append_to_slot as *const () as usize),
             ("length", length as *const () as usize),
             ("is_instance", is_instance as *const () as usize),
             ("str_of", str_of as *const () as usize),

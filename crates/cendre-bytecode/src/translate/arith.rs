@@ -92,6 +92,9 @@ impl Translator<'_> {
                 return Ok(());
             }
         }
+        if op == Opcode::BinaryOpInplaceAddUnicode && !generic && self.append_in_place(i, left, right)? {
+            return Ok(());
+        }
         if op == Opcode::BinaryOpAddUnicode && !generic {
             let state = self.before();
             let str_ = Imm::Obj(ObjId(self.known.str_));
@@ -108,6 +111,34 @@ impl Translator<'_> {
         }
         let n = self.const_int(i64::from(i.arg));
         self.generic_binary("binary_op", &[n])
+    }
+
+    /// `s += t` of strs in a local that is stored right behind: CPython writes in place when only the local refers to the str, which
+    /// is what keeps loops of it linear.
+    fn append_in_place(&mut self, i: &Instr, left: Val, right: Val) -> Result<bool, Refusal> {
+        let next = self.instrs.get(self.flow.index_of(i.next)).filter(|n| n.start == i.next);
+        let local = match next {
+            Some(n) if n.base == Opcode::StoreFast => n.arg,
+            _ => return Ok(false),
+        };
+        let usable = left.kind == Kind::Object && right.kind == Kind::Object && left.home == Some(local) && right.home != Some(local);
+        if !usable || self.flow.is_leader(i.next) || self.stack.iter().filter(|v| v.home == Some(local)).count() != 1 {
+            return Ok(false);
+        }
+        let state = self.before();
+        let str_ = Imm::Obj(ObjId(self.known.str_));
+        self.emit(Op::GuardType, str_.clone(), &[left.v], 0, Some(state));
+        let r = self.value(Op::GuardType, str_, &[right.v], Some(state));
+        self.stack.truncate(self.stack.len() - 2);
+        self.drop_values(&[Val { class: Some(self.known.str_), ..left }]);
+        let slot = self.const_int(i64::from(local));
+        let state = self.raising();
+        let own = u64::from(right.own) << 1;
+        self.emit(Op::CallStatus, Imm::Helper("append_to_slot"), &[slot, r], own, Some(state));
+        self.locals[local as usize] = super::state::Local::default();
+        let v = self.slot_object(local, Some(self.known.str_));
+        self.stack.push(v);
+        Ok(true)
     }
 
     /// A helper on the two top entries that answers an object. BINARY_OP gives its operands up left one first, but when it raises, the

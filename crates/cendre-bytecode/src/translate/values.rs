@@ -121,7 +121,7 @@ impl Translator<'_> {
     }
 
     /// The object in a slot that is current, borrowed.
-    fn slot_object(&mut self, local: u32, class: Option<u64>) -> Val {
+    pub fn slot_object(&mut self, local: u32, class: Option<u64>) -> Val {
         if let Some(v) = self.locals[local as usize].cached {
             return v;
         }
