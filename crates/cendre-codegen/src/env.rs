@@ -15,6 +15,8 @@ pub struct Offsets {
     pub ts_datastack_top: i32,
     pub ts_datastack_limit: i32,
     pub ts_c_stack_soft_limit: i32,
+    pub ts_c_stack_top: i32,
+    pub ts_coroutine_origin_tracking_depth: i32,
     // Frame
     pub fr_executable: i32,
     pub fr_previous: i32,
@@ -60,6 +62,8 @@ pub struct Offsets {
     pub func_globals: i32,
     pub func_builtins: i32,
     pub func_vectorcall: i32,
+    pub func_name: i32,
+    pub func_qualname: i32,
     // iterators
     pub range_start: i32,
     pub range_step: i32,
@@ -72,9 +76,37 @@ pub struct Offsets {
     pub gen_frame_state: i32,
     pub gen_iframe: i32,
     pub gen_exc_state: i32,
+    pub exc_previous_item: i32,
+    pub gen_name: i32,
+    pub gen_qualname: i32,
+    pub gen_weakreflist: i32,
+    pub gen_origin: i32,
     // CodeRecord
     pub record_body: i32,
+    pub record_code: i32,
     pub record_version: i32,
+    /// First shell that is ready (the next one is its frame's `previous`), and their number.
+    pub record_shelf: i32,
+    pub record_shelved: i32,
+    /// Counters.
+    pub record_values: i32,
+    pub record_resumed: i32,
+    // an await's cell: the callee that it met last
+    pub site_code: i32,
+    pub site_vectorcall: i32,
+    pub site_nargs: i32,
+    pub site_record: i32,
+    pub site_body: i32,
+    pub site_at: i32,
+    pub site_first: i32,
+    /// Bytes of the slots behind the arguments.
+    pub site_unbound: i32,
+    pub site_finished: i32,
+    // a resumption's cell: where the generator stood that it met last
+    pub cell_instr_ptr: i32,
+    pub cell_record: i32,
+    pub cell_body: i32,
+    pub cell_at: i32,
 }
 
 /// Fixed addresses.
@@ -87,6 +119,8 @@ pub struct Addresses {
     pub float_type: u64,
     pub bool_type: u64,
     pub function_type: u64,
+    pub generator_type: u64,
+    pub coroutine_type: u64,
     /// `_PyLong_SMALL_INTS[0]`, the int -5
     pub small_ints: u64,
     pub small_int_size: u64,
@@ -116,6 +150,15 @@ pub struct Callee {
     pub flags: u32,
 }
 
+/// An `await f(...)` as machine code sees it.
+#[derive(Clone, Copy, Debug)]
+pub struct AwaitSite {
+    /// Its cell, which lives as long as the code object.
+    pub address: u64,
+    /// Its SEND, in code units.
+    pub send_unit: u32,
+}
+
 /// The runtime's side of code generation.
 pub trait Env {
     fn offsets(&self) -> &Offsets;
@@ -126,6 +169,11 @@ pub trait Env {
     fn object(&self, id: ObjId) -> u64;
     /// Facts for `call.py`, by code object; None: make it an ordinary call.
     fn callee(&self, code: ObjId) -> Option<Callee>;
+    /// The await with this number, whose CALL stands at this unit; None: leave it to the runtime.
+    fn await_site(&self, number: i64, call_unit: u32) -> Option<AwaitSite>;
+    /// Address of a new, empty cell for one place that resumes generators, which lives as long as the code object; None: leave it
+    /// to the runtime.
+    fn resume_cell(&self) -> Option<u64>;
 }
 
 /// Why the machine code gave up: an index into the artifact's exits.

@@ -9,7 +9,7 @@ mod env;
 mod helpers;
 mod lower;
 
-pub use env::{Addresses, Callee, Compiled, Env, Exit, Offsets};
+pub use env::{Addresses, AwaitSite, Callee, Compiled, Env, Exit, Offsets};
 pub use helpers::{HELPERS, Helper, Prefix};
 
 use cendre_ir::Function;

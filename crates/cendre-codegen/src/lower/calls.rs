@@ -26,24 +26,8 @@ impl Lower<'_> {
             Op::CallPy | Op::CallPyRaw => self.call_direct(i),
             Op::RetInt | Op::RetFloat => self.returned_number(i),
             Op::AwaitCall => self.await_call(i),
-            Op::Send => {
-                let Imm::Int(site) = i.imm else { return bad(i) };
-                let state = self.state(i)?.clone();
-                self.set_instr_ptr(state.unit);
-                let site = self.iconst(site);
-                let (receiver, value) = (self.arg(i, 0), self.arg(i, 1));
-                let r = self.call_helper("send", &[receiver, value, site], Ret::Pair)?;
-                self.drop_owned_args(i, None)?;
-                self.finish_pair(i, r[0], r[1])
-            }
-            Op::GenNext => {
-                let unit = self.state(i)?.unit;
-                self.set_instr_ptr(unit);
-                let generator = self.arg(i, 0);
-                let r = self.call_helper("gen_next", &[generator], Ret::Pair)?;
-                self.drop_owned_args(i, None)?;
-                self.finish_pair(i, r[0], r[1])
-            }
+            Op::Send => self.send(i),
+            Op::GenNext => self.gen_next(i),
             Op::Yielded => {
                 let (fr, offset) = (self.fr, self.stack_slot(0));
                 let v = self.load(fr, offset);
@@ -67,7 +51,7 @@ impl Lower<'_> {
     }
 
     /// Did instrumentation change since the body was entered?
-    fn version_changed(&mut self) -> ir::Value {
+    pub(super) fn version_changed(&mut self) -> ir::Value {
         let word = self.eval_breaker();
         let version = self.version;
         let differ = self.b.ins().bxor(word, version);
@@ -124,7 +108,7 @@ impl Lower<'_> {
     }
 
     /// Tag 2: raise; else both results.
-    fn finish_pair(&mut self, i: &InstData, t: ir::Value, v: ir::Value) -> Result<(), CodegenError> {
+    pub(super) fn finish_pair(&mut self, i: &InstData, t: ir::Value, v: ir::Value) -> Result<(), CodegenError> {
         let raised = self.is_const(t, 2);
         let exit = self.raise_exit(i)?;
         self.branch_if(raised, exit);
@@ -212,22 +196,6 @@ impl Lower<'_> {
         let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
         self.drop_owned_args(i, None)?;
         Ok(r)
-    }
-
-    /// `await.call`: the runtime stores the instruction that each part belongs to itself.
-    fn await_call(&mut self, i: &InstData) -> Result<(), CodegenError> {
-        let Imm::Int(site) = i.imm else { return bad(i) };
-        let unit = self.state(i)?.unit;
-        self.set_instr_ptr(unit);
-        let (callable, first, n) = self.place_args(i);
-        let site = self.iconst(site);
-        let r = self.call_helper("await_call", &[site, callable, first, n], Ret::Pair)?;
-        // What a suspended callee yielded is in args[-1]: keep it in word 0 for `yielded` (the drops below may use the words).
-        let before = self.load(first, -8);
-        self.drop_owned_args(i, None)?;
-        let (fr, offset) = (self.fr, self.stack_slot(0));
-        self.store(before, fr, offset);
-        self.finish_pair(i, r[0], r[1])
     }
 
     /// Pending events, then as `checkpoint`. Stale locals are boxed first: handlers may look, and write.

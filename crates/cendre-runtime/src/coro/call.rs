@@ -4,9 +4,9 @@
 //! is the instruction that CPython's traceback shows for it; errors that belong to the CALL are left to an ordinary call.
 //! Read docs/internals/awaits.md, then `../protocol.rs` for callees that are no Python functions.
 
-use super::data;
+use super::data::{self, AwaitSite};
 use super::finished::finished;
-use super::run::{may_run, run};
+use super::run::{may_run, ran, run};
 use super::send::answer;
 use super::{bind, shell};
 use crate::body::{self, BodyResult};
@@ -186,6 +186,23 @@ unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *
     }
 }
 
+/// Next time machine code calls it in line, if it is a function that needs nothing but these arguments.
+#[inline(always)]
+unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject, n: usize) {
+    // SAFETY: a live function; the site of the running code.
+    unsafe {
+        let record = record::find((*f).func_code.cast());
+        if !record.is_null()
+            && !(*record).body.is_null()
+            && (*record).coro.body == (*record).body
+            && (*record).coro.simple_args == n
+            && super::is_plain(f)
+        {
+            (*site).callee.fill(record, f, n);
+        }
+    }
+}
+
 /// `await callable(*args)` up to its end or first suspension.
 ///
 /// `(0, value)`; `(1, receiver)` with what it yielded in `argv[-1]`; `(2, _)` raised; `(3, o)`: an ordinary call was made,
@@ -216,39 +233,88 @@ pub unsafe extern "C" fn await_call(
         }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
+            remember(site, callable.cast(), nargs as usize);
             call_function(ts, callable.cast(), argv, nargs as usize)
         } else {
             // Two words before the arguments are free when there is no `self`: word 0 and that of self.
             let room = argv.cast() >= Frame::stack_base(fr).add(2);
             call_other(ts, callable, argv, nargs as usize, room)
         };
+        if let Answer::Declined = answer {
+            (*site).declined += 1;
+            (*fr).instr_ptr = call;
+            return ordinary_call(callable, argv, nargs);
+        }
+        conclude(ts, mine, site, argv.sub(1), answer)
+    }
+}
+
+/// Counts an answer that is not *declined*, and puts it as machine code wants it; what was yielded goes to `yielded_to`.
+#[inline(always)]
+unsafe fn conclude(
+    ts: *mut ThreadState,
+    mine: *mut CodeRecord,
+    site: *mut AwaitSite,
+    yielded_to: *mut *mut PyObject,
+    answer: Answer,
+) -> BodyResult {
+    // SAFETY: the caller's frame runs and owns its code object, hence record and site live; a scratch word of that frame.
+    unsafe {
         match answer {
             Answer::Value(value) => {
                 (*site).finished += 1;
                 if ((*ts).eval_breaker ^ (*mine).version) & !EVENTS_MASK != 0 {
-                    // Tools changed meanwhile: they want to see how an awaited object ends.
-                    let object = finished(value);
-                    if !object.is_null() {
-                        return BodyResult::new(answer::DECLINED, object as u64);
-                    }
+                    return await_watched(value);
                 }
                 BodyResult::new(answer::VALUE, value as u64)
             }
             Answer::Suspended { receiver, yielded } => {
                 (*site).suspended += 1;
-                *argv.sub(1) = yielded;
+                *yielded_to = yielded;
                 BodyResult::new(answer::OTHER, receiver as u64)
             }
-            Answer::Raised => {
+            Answer::Raised | Answer::Declined => {
                 (*site).raised += 1;
                 BodyResult::new(answer::RAISED, 0)
             }
-            Answer::Declined => {
-                (*site).declined += 1;
-                (*fr).instr_ptr = call;
-                ordinary_call(callable, argv, nargs)
-            }
         }
+    }
+}
+
+/// Tools changed during the call: they want to see how an awaited object ends.
+///
+/// # Safety
+/// `value` is owned; the GIL is held.
+pub unsafe extern "C" fn await_watched(value: *mut PyObject) -> BodyResult {
+    // SAFETY: the caller's contract; without memory the value is still ours.
+    unsafe {
+        let object = finished(value);
+        if object.is_null() {
+            return BodyResult::new(answer::VALUE, value as u64);
+        }
+        BodyResult::new(answer::DECLINED, object as u64)
+    }
+}
+
+/// An awaited call that machine code made in line, when something about its end was unusual. As [`await_call`], with what was
+/// yielded in the frame's first scratch word.
+///
+/// # Safety
+/// Called by machine code in `fr`, which took the shell `g`, linked it and ran its body, which gave this answer.
+pub unsafe extern "C" fn await_finish(
+    ts: *mut ThreadState,
+    fr: *mut Frame,
+    site: *mut AwaitSite,
+    g: *mut GenObject,
+    tag: u64,
+    value: u64,
+) -> BodyResult {
+    // SAFETY: the caller's contract; running frames own their code objects, so both records live.
+    unsafe {
+        let record = record::find((*g).gi_iframe.code());
+        let result = ran(ts, g, record, BodyResult::new(tag, value));
+        let answer = answer(record, g, result);
+        conclude(ts, record::find((*fr).code()), site, Frame::stack_base(fr).cast(), answer)
     }
 }
 

@@ -9,13 +9,17 @@ use crate::gil::Gil;
 use crate::record::CodeRecord;
 use cendre_bytecode::Opcode;
 use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
+use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::genobject::GenObject;
 use core::ffi::c_void;
 use core::ptr;
 
-/// One `await f(...)` of a code object. Boxed: machine code is inside it while a callee runs.
+/// One `await f(...)` of a code object. Boxed: machine code knows its address, and is inside it while a callee runs.
+#[repr(C)]
 #[derive(Clone, Debug)]
 pub struct AwaitSite {
+    /// What machine code calls in line.
+    pub callee: CalleeCell,
     /// Its CALL, by address and in code units, and its SEND.
     pub call: *mut CodeUnit,
     pub call_unit: u32,
@@ -24,6 +28,101 @@ pub struct AwaitSite {
     pub suspended: u64,
     pub raised: u64,
     pub declined: u64,
+}
+
+/// The callee that an await met last, as `lower/awaits.rs` reads it.
+///
+/// Invariant: `record` is pinned, so that its `version` (`!0` once the code object is gone) can be asked before the other words are believed.
+#[repr(C)]
+#[derive(Clone, Debug)]
+pub struct CalleeCell {
+    /// The function's code object, an address to compare; null: empty.
+    pub code: *mut CodeObject,
+    /// The vectorcall that was found to do what CPython's own does.
+    pub vectorcall: usize,
+    /// Positional arguments, no others.
+    pub nargs: usize,
+    pub record: *mut CodeRecord,
+    /// The body that the next two belong to.
+    pub body: *const c_void,
+    /// The entry of the first RESUME, and that.
+    pub at: u64,
+    pub first: *mut CodeUnit,
+    /// Bytes of the slots behind the arguments.
+    pub unbound: usize,
+}
+
+impl CalleeCell {
+    const EMPTY: CalleeCell = CalleeCell {
+        code: ptr::null_mut(),
+        vectorcall: 0,
+        nargs: 0,
+        record: ptr::null_mut(),
+        body: ptr::null(),
+        at: 0,
+        first: ptr::null_mut(),
+        unbound: 0,
+    };
+
+    /// Remembers a function that [`super::call::call_function`] calls with `n` arguments without looking twice.
+    ///
+    /// # Safety
+    /// `record` is that of the function's code and `coro.simple_args == n` for its body; the GIL is held.
+    pub(super) unsafe fn fill(&mut self, record: *mut CodeRecord, f: *mut FunctionObject, n: usize) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            let code: *mut CodeObject = (*f).func_code.cast();
+            if self.code == code && self.body == (*record).body && self.nargs == n {
+                self.vectorcall = (*f).vectorcall.map_or(0, |v| v as usize);
+                return;
+            }
+            (*record).pinned = true;
+            let Some(slots) = ((*code).co_nlocalsplus as usize).checked_sub(n) else { return };
+            *self = CalleeCell {
+                code,
+                vectorcall: (*f).vectorcall.map_or(0, |v| v as usize),
+                nargs: n,
+                record,
+                body: (*record).coro.body,
+                at: (*record).coro.at,
+                first: (*record).coro.first,
+                unbound: 8 * slots,
+            };
+        }
+    }
+}
+
+/// Where the generator stood that one `send` or FOR_ITER of machine code resumed last, as `lower/awaits.rs` reads it.
+///
+/// Invariant: `record` is pinned; its `code` (null once that is gone) must be the generator's before the rest is believed.
+#[repr(C)]
+#[derive(Debug)]
+pub struct ResumeCell {
+    pub instr_ptr: *mut CodeUnit,
+    pub record: *mut CodeRecord,
+    /// The body that the entry belongs to.
+    pub body: *const c_void,
+    pub at: u64,
+}
+
+impl ResumeCell {
+    pub(super) const EMPTY: ResumeCell =
+        ResumeCell { instr_ptr: ptr::null_mut(), record: ptr::null_mut(), body: ptr::null(), at: 0 };
+
+    /// Remembers a suspended generator that [`super::resumable`] found, before it is resumed.
+    ///
+    /// # Safety
+    /// `cell` is null or one of ours; `g` is suspended, not just created; the GIL is held.
+    #[inline(always)]
+    pub(super) unsafe fn fill(cell: *mut ResumeCell, g: *mut GenObject, record: *mut CodeRecord, at: u64) {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if !cell.is_null() {
+                (*record).pinned = true;
+                *cell = ResumeCell { instr_ptr: (*g).gi_iframe.instr_ptr, record, body: (*record).body, at };
+            }
+        }
+    }
 }
 
 impl AwaitSite {
@@ -141,9 +240,13 @@ pub struct CoroData {
     pub start: Option<Start>,
     /// By code unit: entry of the RESUME there, plus one; 0 for none.
     resume_at: Vec<u16>,
-    /// Shells that are ready.
-    pub(super) shelf: Vec<*mut GenObject>,
-    /// The awaits of this code that ran, by the front end's number.
+    /// Shells that are ready: the first one; the next one is its frame's `previous`. See `shell.rs`.
+    pub shelf: *mut GenObject,
+    /// Their number.
+    pub shelved: usize,
+    /// Cells of the places in this code that resume generators.
+    pub(super) cells: Vec<Box<ResumeCell>>,
+    /// The awaits of this code that ran or were compiled, by the front end's number.
     pub sites: Vec<Option<Box<AwaitSite>>>,
     pub stats: CoroStats,
 }
@@ -157,7 +260,9 @@ impl Default for CoroData {
             at: 0,
             start: None,
             resume_at: Vec::new(),
-            shelf: Vec::new(),
+            shelf: ptr::null_mut(),
+            shelved: 0,
+            cells: Vec::new(),
             sites: Vec::new(),
             stats: CoroStats::default(),
         }
@@ -167,9 +272,11 @@ impl Default for CoroData {
 impl Drop for CoroData {
     /// Runs when the code object dies, with the GIL held: no shell is out then, since each that is out owns its code.
     fn drop(&mut self) {
-        for shell in core::mem::take(&mut self.shelf) {
-            // SAFETY: shells on the shelf are ours alone.
-            unsafe { super::shell::free(shell) };
+        // SAFETY: shells on the shelf are ours alone.
+        unsafe {
+            while let Some(shell) = super::shell::pop(self) {
+                super::shell::free(shell);
+            }
         }
         // SAFETY: the runtime runs with the GIL held; nothing here runs Python code.
         let buried = unsafe { BURIED.get() }.get_or_insert_default();
@@ -211,8 +318,22 @@ impl CoroData {
                 self.sites.resize(n + 1, None);
             }
             let send = units.add(send as usize);
-            let site = AwaitSite { call, call_unit, send, finished: 0, suspended: 0, raised: 0, declined: 0 };
+            let callee = CalleeCell::EMPTY;
+            let site = AwaitSite { callee, call, call_unit, send, finished: 0, suspended: 0, raised: 0, declined: 0 };
             &raw mut **self.sites[n].insert(Box::new(site))
+        }
+    }
+
+    /// A cell for one more place that resumes generators; it lives as long as the code object.
+    pub fn new_cell(&mut self) -> *mut ResumeCell {
+        self.cells.push(Box::new(ResumeCell::EMPTY));
+        self.cells.last_mut().map_or(ptr::null_mut(), |cell| &raw mut **cell)
+    }
+
+    /// Makes all awaits ask the runtime again.
+    pub(super) fn forget_callees(&mut self) {
+        for site in self.sites.iter_mut().flatten() {
+            site.callee = CalleeCell::EMPTY;
         }
     }
 

@@ -114,7 +114,7 @@ pub struct SiteReport {
 /// The record is alive; the GIL is held.
 pub unsafe fn sites(record: *mut CodeRecord) -> Vec<SiteReport> {
     // SAFETY: the caller's contract; nothing here runs Python code.
-    unsafe { (&(*record).coro.sites).iter().flatten().map(|site| site.report()).collect() }
+    unsafe { (&(*record).coro.sites).iter().flatten().map(|site| site.report()).filter(|r| r.calls > 0).collect() }
 }
 
 /// All counters, summed over the living code objects and what the dead ones left.
@@ -151,10 +151,14 @@ pub unsafe fn reset_stats() {
 
 /// Helpers for machine code: name and address.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 4]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 8]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("await_call", call::await_call as *const () as usize),
+            ("await_finish", call::await_finish as *const () as usize),
+            ("await_watched", call::await_watched as *const () as usize),
+            ("send_finish", send::send_finish as *const () as usize),
+            ("next_finish", send::next_finish as *const () as usize),
             ("send", send::send as *const () as usize),
             ("gen_next", send::gen_next as *const () as usize),
             ("drop_receiver", send::drop_receiver as *const () as usize),

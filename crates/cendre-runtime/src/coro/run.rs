@@ -101,13 +101,35 @@ pub unsafe fn resume(
         (*record).coro.stats.resumed += 1;
         let fr = &raw mut (*g).gi_iframe;
         if (*g).gi_frame_state == frame_state::FRAME_CREATED {
+            own_slots(fr);
             // It stands behind RETURN_GENERATOR; what lies before the RESUME only pops the None that is sent.
             (*fr).instr_ptr = CodeObject::units((*record).code).add((*(*record).code)._co_firsttraceable as usize);
         } else {
             *(*fr).stackpointer = StackRef::from_new(sent);
             (*fr).stackpointer = (*fr).stackpointer.add(1);
         }
-        run(ts, g, record, at)
+        link(ts, g);
+        // SAFETY: a record's body is a function of that type (see `Artifact::body`).
+        let body: Body = core::mem::transmute::<*const core::ffi::c_void, Body>((*record).body);
+        let result = body(ts, &raw mut (*g).gi_iframe, at);
+        if result.tag == body::YIELDED {
+            // Nothing is lent to a frame that nobody awaits in place, and the collector knows the object.
+            debug_assert!(gc::is_tracked(g.cast()));
+            suspend(ts, g);
+            return result;
+        }
+        ran(ts, g, record, result)
+    }
+}
+
+/// Unlinked and suspended, as YIELD_VALUE's argument says: whether what is below is an awaited receiver.
+#[inline(always)]
+unsafe fn suspend(ts: *mut ThreadState, g: *mut GenObject) {
+    // SAFETY: the running generator, standing behind a YIELD_VALUE; all that its slots hold is its own. The state comes last.
+    unsafe {
+        unlink(ts, g);
+        let inside = (*(*g).gi_iframe.instr_ptr.sub(1)).oparg() as i8;
+        (*g).gi_frame_state = frame_state::FRAME_SUSPENDED + inside;
     }
 }
 
@@ -124,6 +146,18 @@ pub unsafe fn run(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeReco
         let body: Body = core::mem::transmute::<*const core::ffi::c_void, Body>((*record).body);
         let result = body(ts, &raw mut (*g).gi_iframe, at);
         debug_assert!((*ts).current_frame == &raw mut (*g).gi_iframe);
+        ran(ts, g, record, result)
+    }
+}
+
+/// What follows on a body's answer: `g`, still linked, finishes, suspends, or goes on in the interpreter.
+///
+/// # Safety
+/// The body of the running `g`, whose record this is, just answered `result`; the GIL is held. May run Python code.
+#[inline(always)]
+pub unsafe fn ran(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecord, result: BodyResult) -> BodyResult {
+    // SAFETY: the caller's contract.
+    unsafe {
         if result.tag == body::RETURNED {
             finish(ts, g);
             return result;
@@ -211,11 +245,8 @@ unsafe fn settle(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecor
         match result.tag {
             body::YIELDED => {
                 own_slots(fr);
-                unlink(ts, g);
                 track(g);
-                // YIELD_VALUE's argument tells whether what is below is an awaited receiver.
-                let inside = (*(*fr).instr_ptr.sub(1)).oparg() as i8;
-                (*g).gi_frame_state = frame_state::FRAME_SUSPENDED + inside;
+                suspend(ts, g);
                 result
             }
             body::LEAVE => {

@@ -3,15 +3,16 @@
 //! Invariant: same values, exceptions and tracebacks as SEND and FOR_ITER; objects of compiled code run natively, everything
 //! else as CPython does it. Read docs/internals/awaits.md, "Resuming".
 
-use super::run::{resumable, resume};
+use super::data::ResumeCell;
+use super::run::{ran, resumable, resume};
 use super::shell;
 use crate::body::{self, BodyResult};
 use crate::frames;
-use crate::record;
+use crate::record::{self, CodeRecord};
 use cendre_cpython::api;
 use cendre_cpython::code::co_flags;
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::genobject::GenObject;
+use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
@@ -42,6 +43,65 @@ pub(super) unsafe fn is_generator(o: *mut PyObject) -> bool {
     }
 }
 
+/// Next time machine code resumes it in line.
+#[inline(always)]
+unsafe fn remember(cell: *mut ResumeCell, g: *mut GenObject, record: *mut CodeRecord, at: u64) {
+    // SAFETY: `g` was found resumable; a cell of machine code.
+    unsafe {
+        if (*g).gi_frame_state != frame_state::FRAME_CREATED {
+            ResumeCell::fill(cell, g, record, at);
+        }
+    }
+}
+
+/// The answer to SEND.
+unsafe fn sent(result: BodyResult) -> BodyResult {
+    match result.tag {
+        body::RETURNED => BodyResult::new(answer::VALUE, result.value),
+        body::YIELDED => BodyResult::new(answer::OTHER, result.value),
+        _ => RAISED,
+    }
+}
+
+/// The answer to FOR_ITER.
+unsafe fn stepped(result: BodyResult) -> BodyResult {
+    // SAFETY: a value that was returned is owned.
+    unsafe {
+        match result.tag {
+            body::YIELDED => BodyResult::new(answer::VALUE, result.value),
+            body::RETURNED => {
+                refcount::decref(result.value as *mut PyObject);
+                BodyResult::new(answer::OTHER, 0)
+            }
+            _ => RAISED,
+        }
+    }
+}
+
+/// SEND in line, when the body did not just yield.
+///
+/// # Safety
+/// Called by machine code that linked `g` and ran its body, which gave this answer.
+pub unsafe extern "C" fn send_finish(ts: *mut ThreadState, g: *mut GenObject, tag: u64, value: u64) -> BodyResult {
+    // SAFETY: the caller's contract; the running frame owns its code object.
+    unsafe {
+        let record = record::find((*g).gi_iframe.code());
+        sent(ran(ts, g, record, BodyResult::new(tag, value)))
+    }
+}
+
+/// FOR_ITER in line, when the body did not just yield.
+///
+/// # Safety
+/// As for [`send_finish`].
+pub unsafe extern "C" fn next_finish(ts: *mut ThreadState, g: *mut GenObject, tag: u64, value: u64) -> BodyResult {
+    // SAFETY: the caller's contract; the running frame owns its code object.
+    unsafe {
+        let record = record::find((*g).gi_iframe.code());
+        stepped(ran(ts, g, record, BodyResult::new(tag, value)))
+    }
+}
+
 /// SEND: `(0, the receiver's value)`, `(1, what it yielded)`, `(2, _)` raised, `(4, _)` nothing done: please leave at the SEND.
 ///
 /// # Safety
@@ -52,6 +112,7 @@ pub unsafe extern "C" fn send(
     receiver: *mut PyObject,
     value: *mut PyObject,
     _site: i64,
+    cell: *mut ResumeCell,
 ) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
@@ -62,12 +123,8 @@ pub unsafe extern "C" fn send(
             }
             let g: *mut GenObject = receiver.cast();
             if let Some((record, at)) = resumable(ts, g, value) {
-                let result = resume(ts, g, record, at, value);
-                return match result.tag {
-                    body::RETURNED => BodyResult::new(answer::VALUE, result.value),
-                    body::YIELDED => BodyResult::new(answer::OTHER, result.value),
-                    _ => RAISED,
-                };
+                remember(cell, g, record, at);
+                return sent(resume(ts, g, record, at, value));
             }
         }
         let mut out = core::ptr::null_mut();
@@ -83,21 +140,19 @@ pub unsafe extern "C" fn send(
 ///
 /// # Safety
 /// Called by machine code in `fr` at a FOR_ITER; `iterator` is borrowed.
-pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator: *mut PyObject) -> BodyResult {
+pub unsafe extern "C" fn gen_next(
+    ts: *mut ThreadState,
+    fr: *mut Frame,
+    iterator: *mut PyObject,
+    cell: *mut ResumeCell,
+) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
         if refcount::type_of(iterator) == &raw mut ffi::PyGen_Type {
             let g: *mut GenObject = iterator.cast();
             if let Some((record, at)) = resumable(ts, g, ffi::Py_None()) {
-                let result = resume(ts, g, record, at, ffi::Py_None());
-                return match result.tag {
-                    body::YIELDED => BodyResult::new(answer::VALUE, result.value),
-                    body::RETURNED => {
-                        refcount::decref(result.value as *mut PyObject);
-                        BodyResult::new(answer::OTHER, 0)
-                    }
-                    _ => RAISED,
-                };
+                remember(cell, g, record, at);
+                return stepped(resume(ts, g, record, at, ffi::Py_None()));
             }
         }
         let Some(next) = (*refcount::type_of(iterator)).tp_iternext else {

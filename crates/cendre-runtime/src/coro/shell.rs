@@ -3,8 +3,11 @@
 //! Invariants: on the shelf a shell is CLEARED, untracked, unreferenced by others, without weak references and `cr_origin`,
 //! and borrows its code object. Handed out it owns the code object and stays untracked until it suspends, leaves, or turns
 //! out to be kept by somebody (deallocation untracks unconditionally, so no reference of ours is dropped before tracking).
+//! Of its frame machine code (`lower/awaits.rs`) relies on: no `f_locals`, `frame_obj` or handled exception, owner GENERATOR,
+//! nothing to return over, `stackpointer` unimportant, slots own nothing, `previous` = the next shell.
 //! Read docs/internals/awaits.md, "Shells".
 
+use super::data::CoroData;
 use crate::record::CodeRecord;
 use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
@@ -12,6 +15,7 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::gc;
 use cendre_cpython::genobject::{GenObject, frame_state};
+use cendre_cpython::interpframe::frame_owner;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 
@@ -26,7 +30,7 @@ const MOST: usize = 1024;
 pub unsafe fn take(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObject {
     // SAFETY: the caller's contract.
     unsafe {
-        let shell = match (*record).coro.shelf.pop() {
+        let shell = match pop(&mut (*record).coro) {
             Some(shell) => {
                 // Both are the function's, which another closure over the same code may have changed.
                 set(&raw mut (*shell).gi_name, (*f).func_name);
@@ -56,6 +60,10 @@ unsafe fn make(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObjec
             return made;
         }
         ffi::PyObject_GC_UnTrack(made.cast());
+        if refcount::type_of(made.cast()) == &raw mut ffi::PyGen_Type {
+            // Only coroutines have an origin, but machine code looks at the word of any shell.
+            (*made).gi_origin_or_finalizer = core::ptr::null_mut();
+        }
         (*record).coro.stats.shells_made += 1;
         made
     }
@@ -95,13 +103,22 @@ unsafe fn reusable(g: *mut GenObject) -> bool {
 pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
     // SAFETY: the caller's contract.
     unsafe {
-        if reusable(g) && (*record).coro.shelf.len() < MOST {
+        if reusable(g) && (*record).coro.shelved < MOST {
             if gc::is_tracked(g.cast()) {
                 ffi::PyObject_GC_UnTrack(g.cast());
             }
             let code = (*g).gi_iframe.f_executable;
-            (*g).gi_iframe.f_executable = code.borrow();
-            (*record).coro.shelf.push(g);
+            let fr = &raw mut (*g).gi_iframe;
+            (*fr).f_executable = code.borrow();
+            // A frame that moved into its frame object leaves copies behind.
+            (*fr).f_locals = core::ptr::null_mut();
+            (*fr).frame_obj = core::ptr::null_mut();
+            (*fr).return_offset = 0;
+            (*fr).owner = frame_owner::GENERATOR;
+            (*fr).visited = 0;
+            (*fr).previous = (*record).coro.shelf.cast();
+            (*record).coro.shelf = g;
+            (*record).coro.shelved += 1;
             // Last: this may be the code object's end, and the record's.
             code.close();
             return;
@@ -133,6 +150,25 @@ pub unsafe fn drop_object(g: *mut GenObject) {
     }
 }
 
+/// Takes the first shell.
+///
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub(super) unsafe fn pop(coro: &mut CoroData) -> Option<*mut GenObject> {
+    let g = coro.shelf;
+    if g.is_null() {
+        return None;
+    }
+    // SAFETY: a shell on the shelf: its frame's `previous` is the next one, for us alone.
+    unsafe {
+        coro.shelf = (*g).gi_iframe.previous.cast();
+        (*g).gi_iframe.previous = core::ptr::null_mut();
+    }
+    coro.shelved -= 1;
+    Some(g)
+}
+
 /// Frees a shell from the shelf.
 ///
 /// # Safety
@@ -150,12 +186,12 @@ pub unsafe fn drop_all(record: *mut CodeRecord) {
     // SAFETY: the caller's contract. The code object is kept until the last of them is gone.
     unsafe {
         let code: *mut CodeObject = (*record).code;
-        let shells = core::mem::take(&mut (*record).coro.shelf);
+        (*record).coro.forget_callees();
         if code.is_null() {
             return;
         }
         refcount::incref(code.cast());
-        for g in shells {
+        while let Some(g) = pop(&mut (*record).coro) {
             free(g);
         }
         refcount::decref(code.cast());

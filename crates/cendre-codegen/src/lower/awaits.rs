@@ -1,0 +1,404 @@
+//! Awaited calls and resumptions in line: `await.call`, `send`, `gen.next`.
+//!
+//! What the runtime's `coro/{call,run,shell}.rs` do, for the case that nothing is unusual: the site's cell says which code object ran
+//! here last, so a call is a few compares, a shell from the shelf, its frame filled, linked, run, unlinked. Whatever differs
+//! goes to the runtime, which does all of it and fills the cell.
+//! Invariants: a cell is believed only together with the record that it names (whose `version` is `!0`, and whose `code` is null,
+//! once the code object is gone); what the runtime keeps true of shells on the shelf is listed in `coro/shell.rs`; a frame is linked last.
+//! Read docs/internals/awaits.md, "In line".
+
+use super::{Lower, Ret, bad};
+use crate::{AwaitSite, CodegenError, tag};
+use cendre_ir::{Imm, InstData, Kinds};
+use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
+
+/// States of a generator's frame, as bytes (`PyFrameState`).
+mod state {
+    pub const SUSPENDED: i64 = 0xfe;
+    pub const EXECUTING: i64 = 0;
+    pub const CLEARED: i64 = 4;
+}
+
+/// Answers of the runtime's helpers.
+mod answer {
+    pub const VALUE: i64 = 0;
+    pub const OTHER: i64 = 1;
+}
+
+impl Lower<'_> {
+    /// `await.call`: (tag, value); what a suspended callee yielded goes to word 0 of the scratch words, for `yielded`.
+    pub(super) fn await_call(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::Int(number) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        let (slow, done) = (self.cold_block(), self.new_block());
+        let params: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(done, types::I64));
+        let has_self = match self.kinds(i.args[1]) {
+            Kinds::NULL => Some(false),
+            Kinds::OBJECT => Some(true),
+            _ => None,
+        };
+        match (self.env.await_site(number, unit), has_self) {
+            (Some(site), Some(has_self)) => self.await_in_line(i, site, has_self, slow, done)?,
+            _ => self.jump(slow, &[]),
+        }
+
+        self.b.switch_to_block(slow);
+        self.set_instr_ptr(unit);
+        let (callable, first, n) = self.place_args(i);
+        let site = self.iconst(number);
+        let r = self.call_helper("await_call", &[site, callable, first, n], Ret::Pair)?;
+        // In args[-1]. The drops below may use the scratch words.
+        let before = self.load(first, -8);
+        self.jump(done, &[r[0], r[1], before]);
+
+        self.b.switch_to_block(done);
+        self.drop_owned_args(i, None)?;
+        let (fr, offset) = (self.fr, self.stack_slot(0));
+        self.store(params[2], fr, offset);
+        self.finish_pair(i, params[0], params[1])
+    }
+
+    fn await_in_line(
+        &mut self,
+        i: &InstData,
+        site: AwaitSite,
+        has_self: bool,
+        slow: ir::Block,
+        done: ir::Block,
+    ) -> Result<(), CodegenError> {
+        let o = *self.env.offsets();
+        let (ts, fr) = (self.ts, self.fr);
+        let callable = self.arg(i, 0);
+        let args = &i.args[if has_self { 1 } else { 2 }..];
+        let cell = self.iconst(site.address as i64);
+
+        // The same function as last time, with as many arguments as it takes?
+        let class = self.load(callable, o.ob_type);
+        let function = self.is_const(class, self.env.addresses().function_type as i64);
+        self.branch_unless(function, slow);
+        let code = self.load(callable, o.func_code);
+        self.same_as(code, cell, o.site_code, slow);
+        let vectorcall = self.load(callable, o.func_vectorcall);
+        self.same_as(vectorcall, cell, o.site_vectorcall, slow);
+        let given = self.iconst(args.len() as i64);
+        self.same_as(given, cell, o.site_nargs, slow);
+
+        // May its body run, and is a shell ready?
+        let record = self.load(cell, o.site_record);
+        let body = self.load(record, o.record_body);
+        self.same_as(body, cell, o.site_body, slow);
+        let remaining = self.may_run(record, slow);
+        let tracked = self.load32(ts, o.ts_coroutine_origin_tracking_depth);
+        self.branch_if(tracked, slow);
+        let g = self.load(record, o.record_shelf);
+        self.branch_unless(g, slow);
+        for (of_function, of_generator) in [(o.func_name, o.gen_name), (o.func_qualname, o.gen_qualname)] {
+            let name = self.load(callable, of_function);
+            self.same_as(name, g, of_generator, slow);
+        }
+        let count = self.load32(code, o.ob_refcnt);
+        let immortal = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, count, 0);
+        self.branch_if(immortal, slow);
+
+        // Take the shell, which owns its code object now.
+        let next = self.load(g, o.gen_iframe + o.fr_previous);
+        self.store(next, record, o.record_shelf);
+        self.add_to_word(record, o.record_shelved, -1);
+        let more = self.b.ins().iadd_imm_s(count, 1);
+        self.store(more, code, o.ob_refcnt);
+        self.store(code, g, o.gen_iframe + o.fr_executable);
+
+        // Fill its frame. Arguments and function are lent: the caller keeps them.
+        let funcobj = self.borrowed_word(callable);
+        self.store(funcobj, g, o.gen_iframe + o.fr_funcobj);
+        let globals = self.load(callable, o.func_globals);
+        self.store(globals, g, o.gen_iframe + o.fr_globals);
+        let builtins = self.load(callable, o.func_builtins);
+        self.store(builtins, g, o.gen_iframe + o.fr_builtins);
+        let first = self.load(cell, o.site_first);
+        self.store(first, g, o.gen_iframe + o.fr_instr_ptr);
+        let locals = o.gen_iframe + o.fr_localsplus;
+        for (n, &v) in args.iter().enumerate() {
+            let x = self.v(v);
+            let word = self.borrowed_word(x);
+            self.store(word, g, locals + 8 * n as i32);
+        }
+        let rest = self.b.ins().iadd_imm_s(g, i64::from(locals) + 8 * args.len() as i64);
+        let bytes = self.load(cell, o.site_unbound);
+        let end = self.b.ins().iadd(rest, bytes);
+        let unbound = self.iconst(1);
+        self.each_word(rest, end, None, |l, p, _| {
+            l.store(unbound, p, 0);
+            None
+        });
+        self.store(end, g, o.gen_iframe + o.fr_stackpointer);
+
+        // Run. Meanwhile the caller stands at the SEND.
+        self.set_instr_ptr(site.send_unit);
+        let at = self.load(cell, o.site_at);
+        let r = self.link_and_run(g, body, at, remaining);
+        let (t, value) = (r[0], r[1]);
+        let unusual = self.cold_block();
+        let returned = self.is_const(t, tag::RETURNED);
+        self.branch_unless(returned, unusual);
+
+        // Nobody has seen the shell or its frame, nothing in it owns anything, and the code object lives on?
+        let mut seen = self.load(g, o.gen_iframe + o.fr_frame_obj);
+        for offset in [o.gen_iframe + o.fr_locals, o.gen_exc_state, o.gen_weakreflist, o.gen_origin] {
+            let word = self.load(g, offset);
+            seen = self.b.ins().bor(seen, word);
+        }
+        self.branch_if(seen, unusual);
+        let references = self.load32(g, o.ob_refcnt);
+        let only = self.b.ins().icmp_imm_s(IntCC::Equal, references, 1);
+        self.branch_unless(only, unusual);
+        let mut all = self.load(g, o.gen_iframe + o.fr_funcobj);
+        for n in 0..args.len() {
+            let word = self.load(g, locals + 8 * n as i32);
+            all = self.b.ins().band(all, word);
+        }
+        let all = self.each_word(rest, end, Some(all), |l, p, all| {
+            let word = l.load(p, 0);
+            all.map(|all| l.b.ins().band(all, word))
+        });
+        if let Some(all) = all {
+            let tagged = self.b.ins().band_imm_s(all, 1);
+            self.branch_unless(tagged, unusual);
+        }
+        let count = self.load32(code, o.ob_refcnt);
+        let others = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, count, 1);
+        self.branch_unless(others, unusual);
+
+        // Unlink; back to the shelf.
+        self.unlink(g);
+        let cleared = self.iconst(state::CLEARED);
+        self.b.ins().istore8(MemFlagsData::trusted(), cleared, g, o.gen_frame_state);
+        let fewer = self.b.ins().iadd_imm_s(count, -1);
+        self.store(fewer, code, o.ob_refcnt);
+        let lent = self.borrowed_word(code);
+        self.store(lent, g, o.gen_iframe + o.fr_executable);
+        let next = self.load(record, o.record_shelf);
+        self.store(next, g, o.gen_iframe + o.fr_previous);
+        self.store(g, record, o.record_shelf);
+        self.add_to_word(record, o.record_shelved, 1);
+        self.add_to_word(record, o.record_values, 1);
+        self.add_to_word(cell, o.site_finished, 1);
+        // If tools changed meanwhile they want to see how an awaited object ends.
+        let watched = self.cold_block();
+        let changed = self.version_changed();
+        self.branch_if(changed, watched);
+        let (finished, nothing) = (self.iconst(answer::VALUE), self.iconst(0));
+        self.jump(done, &[finished, value, nothing]);
+
+        self.b.switch_to_block(watched);
+        let r = self.call_helper("await_watched", &[value], Ret::Pair)?;
+        self.jump(done, &[r[0], r[1], nothing]);
+
+        self.b.switch_to_block(unusual);
+        let r = self.call_helper("await_finish", &[cell, g, t, value], Ret::Pair)?;
+        let offset = self.stack_slot(0);
+        let yielded = self.load(fr, offset);
+        self.jump(done, &[r[0], r[1], yielded]);
+        Ok(())
+    }
+
+    /// `send`: (0, value), (1, yielded), (4, _) to leave.
+    pub(super) fn send(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::Int(site) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        let (receiver, value) = (self.arg(i, 0), self.arg(i, 1));
+        let (slow, done) = (self.cold_block(), self.new_block());
+        let params: [ir::Value; 2] = core::array::from_fn(|_| self.b.append_block_param(done, types::I64));
+        let a = *self.env.addresses();
+        let cell = self.env.resume_cell();
+        if let Some(cell) = cell {
+            let offset = self.env.offsets().ob_type;
+            let class = self.load(receiver, offset);
+            let coroutine = self.is_const(class, a.coroutine_type as i64);
+            let generator = self.is_const(class, a.generator_type as i64);
+            let either = self.b.ins().bor(coroutine, generator);
+            self.branch_unless(either, slow);
+            let none = self.is_const(value, a.none as i64);
+            self.branch_unless(none, slow);
+            let unusual = self.cold_block();
+            let r = self.resume_in_line(receiver, cell, slow, unusual);
+            let other = self.iconst(answer::OTHER);
+            self.jump(done, &[other, r[1]]);
+            self.b.switch_to_block(unusual);
+            let r = self.call_helper("send_finish", &[receiver, r[0], r[1]], Ret::Pair)?;
+            self.jump(done, &[r[0], r[1]]);
+        } else {
+            self.jump(slow, &[]);
+        }
+
+        self.b.switch_to_block(slow);
+        let (site, cell) = (self.iconst(site), self.iconst(cell.unwrap_or(0) as i64));
+        let r = self.call_helper("send", &[receiver, value, site, cell], Ret::Pair)?;
+        self.jump(done, &[r[0], r[1]]);
+
+        self.b.switch_to_block(done);
+        self.drop_owned_args(i, None)?;
+        self.finish_pair(i, params[0], params[1])
+    }
+
+    /// `gen.next` of an exact generator: (0, item), (1, _) exhausted.
+    pub(super) fn gen_next(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        let generator = self.arg(i, 0);
+        let (slow, done) = (self.cold_block(), self.new_block());
+        let params: [ir::Value; 2] = core::array::from_fn(|_| self.b.append_block_param(done, types::I64));
+        let cell = self.env.resume_cell();
+        if let Some(cell) = cell {
+            let unusual = self.cold_block();
+            let r = self.resume_in_line(generator, cell, slow, unusual);
+            let item = self.iconst(answer::VALUE);
+            self.jump(done, &[item, r[1]]);
+            self.b.switch_to_block(unusual);
+            let r = self.call_helper("next_finish", &[generator, r[0], r[1]], Ret::Pair)?;
+            self.jump(done, &[r[0], r[1]]);
+        } else {
+            self.jump(slow, &[]);
+        }
+
+        self.b.switch_to_block(slow);
+        let cell = self.iconst(cell.unwrap_or(0) as i64);
+        let r = self.call_helper("gen_next", &[generator, cell], Ret::Pair)?;
+        self.jump(done, &[r[0], r[1]]);
+
+        self.b.switch_to_block(done);
+        self.drop_owned_args(i, None)?;
+        self.finish_pair(i, params[0], params[1])
+    }
+
+    /// Sends None to a suspended generator or coroutine that stands where the cell says, and goes on here when it has yielded.
+    /// To `slow` before any effect; to `unusual` with the body's answer, the generator still linked.
+    fn resume_in_line(&mut self, g: ir::Value, cell: u64, slow: ir::Block, unusual: ir::Block) -> Vec<ir::Value> {
+        let o = *self.env.offsets();
+        let cell = self.iconst(cell as i64);
+        let suspended = self.load8(g, o.gen_frame_state);
+        let from = self.b.ins().iadd_imm_s(suspended, -state::SUSPENDED);
+        let suspended = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, from, 2);
+        self.branch_unless(suspended, slow);
+        let at = self.load(g, o.gen_iframe + o.fr_instr_ptr);
+        self.same_as(at, cell, o.cell_instr_ptr, slow);
+        let record = self.load(cell, o.cell_record);
+        let code = self.load(g, o.gen_iframe + o.fr_executable);
+        let code = self.b.ins().band_imm_s(code, !1);
+        self.same_as(code, record, o.record_code, slow);
+        let body = self.load(record, o.record_body);
+        self.same_as(body, cell, o.cell_body, slow);
+        let remaining = self.may_run(record, slow);
+
+        let top = self.load(g, o.gen_iframe + o.fr_stackpointer);
+        let none = self.iconst((self.env.addresses().none | 1) as i64);
+        self.store(none, top, 0);
+        let above = self.b.ins().iadd_imm_s(top, 8);
+        self.store(above, g, o.gen_iframe + o.fr_stackpointer);
+        self.add_to_word(record, o.record_resumed, 1);
+        let at = self.load(cell, o.cell_at);
+        let r = self.link_and_run(g, body, at, remaining);
+        let yielded = self.is_const(r[0], tag::YIELDED);
+        self.branch_unless(yielded, unusual);
+
+        // The frame owns what it holds and the collector knows it, since it has been suspended before. The state comes last;
+        // YIELD_VALUE's argument tells it.
+        self.unlink(g);
+        let behind = self.load(g, o.gen_iframe + o.fr_instr_ptr);
+        let inside = self.load8(behind, -1);
+        let suspended = self.b.ins().iadd_imm_s(inside, state::SUSPENDED);
+        self.b.ins().istore8(MemFlagsData::trusted(), suspended, g, o.gen_frame_state);
+        r
+    }
+
+    /// Goes to `slow` unless the word at `base` is this one.
+    fn same_as(&mut self, word: ir::Value, base: ir::Value, offset: i32, slow: ir::Block) {
+        let expected = self.load(base, offset);
+        let same = self.b.ins().icmp(IntCC::Equal, word, expected);
+        self.branch_unless(same, slow);
+    }
+
+    /// No event waits, nobody watches, recursion and C stack are left. Answers `py_recursion_remaining`.
+    fn may_run(&mut self, record: ir::Value, slow: ir::Block) -> ir::Value {
+        let o = *self.env.offsets();
+        let ts = self.ts;
+        let breaker = self.load(ts, o.ts_eval_breaker);
+        self.same_as(breaker, record, o.record_version, slow);
+        let remaining = self.load32(ts, o.ts_py_recursion_remaining);
+        let enough = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, remaining, 1);
+        self.branch_unless(enough, slow);
+        // Half of the C stack is for what lies below, as in the runtime's `low_stack`.
+        let sp = self.b.ins().get_stack_pointer(types::I64);
+        let limit = self.load(ts, o.ts_c_stack_soft_limit);
+        let top = self.load(ts, o.ts_c_stack_top);
+        let both = self.b.ins().iadd(limit, top);
+        let middle = self.b.ins().ushr_imm_s(both, 1);
+        let room = self.b.ins().icmp(IntCC::UnsignedGreaterThan, sp, middle);
+        self.branch_unless(room, slow);
+        remaining
+    }
+
+    /// Links exception state and frame, the frame last, and calls the body.
+    fn link_and_run(&mut self, g: ir::Value, body: ir::Value, at: ir::Value, remaining: ir::Value) -> Vec<ir::Value> {
+        let o = *self.env.offsets();
+        let (ts, fr) = (self.ts, self.fr);
+        let handled = self.load(ts, o.ts_exc_info);
+        self.store(handled, g, o.gen_exc_state + o.exc_previous_item);
+        let own = self.b.ins().iadd_imm_s(g, i64::from(o.gen_exc_state));
+        self.store(own, ts, o.ts_exc_info);
+        let executing = self.iconst(state::EXECUTING);
+        self.b.ins().istore8(MemFlagsData::trusted(), executing, g, o.gen_frame_state);
+        self.store(fr, g, o.gen_iframe + o.fr_previous);
+        let less = self.b.ins().iadd_imm_s(remaining, -1);
+        self.store(less, ts, o.ts_py_recursion_remaining);
+        let frame = self.b.ins().iadd_imm_s(g, i64::from(o.gen_iframe));
+        self.store(frame, ts, o.ts_current_frame);
+        self.call_address(body, &[ts, frame, at], Ret::Pair)
+    }
+
+    fn unlink(&mut self, g: ir::Value) {
+        let o = *self.env.offsets();
+        let (ts, fr) = (self.ts, self.fr);
+        let handled = self.load(g, o.gen_exc_state + o.exc_previous_item);
+        self.store(handled, ts, o.ts_exc_info);
+        let null = self.iconst(0);
+        self.store(null, g, o.gen_exc_state + o.exc_previous_item);
+        self.store(fr, ts, o.ts_current_frame);
+        self.store(null, g, o.gen_iframe + o.fr_previous);
+        let remaining = self.load32(ts, o.ts_py_recursion_remaining);
+        let more = self.b.ins().iadd_imm_s(remaining, 1);
+        self.store(more, ts, o.ts_py_recursion_remaining);
+    }
+
+    fn add_to_word(&mut self, base: ir::Value, offset: i32, n: i64) {
+        let word = self.load(base, offset);
+        let sum = self.b.ins().iadd_imm_s(word, n);
+        self.store(sum, base, offset);
+    }
+
+    /// A loop over words in memory, with a value that goes round.
+    fn each_word(
+        &mut self,
+        first: ir::Value,
+        end: ir::Value,
+        start: Option<ir::Value>,
+        step: impl Fn(&mut Self, ir::Value, Option<ir::Value>) -> Option<ir::Value>,
+    ) -> Option<ir::Value> {
+        let (head, turn, over) = (self.new_block(), self.new_block(), self.new_block());
+        let p = self.b.append_block_param(head, types::I64);
+        let carried = start.map(|_| self.b.append_block_param(head, types::I64));
+        let enter: Vec<BlockArg> = [Some(first), start].into_iter().flatten().map(BlockArg::Value).collect();
+        self.b.ins().jump(head, &enter);
+        self.b.switch_to_block(head);
+        let more = self.b.ins().icmp(IntCC::UnsignedLessThan, p, end);
+        self.b.ins().brif(more, turn, &[], over, &[]);
+        self.b.switch_to_block(turn);
+        let next = step(self, p, carried);
+        let p = self.b.ins().iadd_imm_s(p, 8);
+        let again: Vec<BlockArg> = [Some(p), next].into_iter().flatten().map(BlockArg::Value).collect();
+        self.b.ins().jump(head, &again);
+        self.b.switch_to_block(over);
+        carried
+    }
+}
