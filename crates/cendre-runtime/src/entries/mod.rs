@@ -5,6 +5,7 @@
 //! Invariant: a way in only ever enters a body that `CodeRecord::may_run` at that moment.
 
 pub mod executor;
+pub mod local_events;
 pub mod monitor;
 pub mod vectorcall;
 
@@ -79,6 +80,7 @@ pub unsafe fn enable(config: &Config) -> Result<(), String> {
         if kind == Kind::Vectorcall {
             monitor::enable();
         }
+        local_events::enable();
         Ok(())
     }
 }
@@ -97,6 +99,7 @@ pub unsafe fn disable() {
         }
         vectorcall::disable();
         monitor::disable();
+        local_events::disable();
         CHOSEN.get().kind = Kind::None;
     }
 }

@@ -37,6 +37,15 @@ pub fn tool_bit() -> u8 {
     if tool < 0 { 0 } else { 1 << tool }
 }
 
+/// Whether this is the number of our tool.
+///
+/// # Safety
+/// An `int`; the GIL is held.
+pub unsafe fn is_ours(tool: *mut PyObject) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { *TOOL.get() >= 0 && ffi::PyLong_AsLong(tool) == i64::from(*TOOL.get()) }
+}
+
 /// `sys.monitoring.<name>(...)`; takes the reference to `args`. Errors are cleared: None.
 unsafe fn monitoring(name: &core::ffi::CStr, args: *mut PyObject) -> Option<()> {
     // SAFETY: the GIL is held; all references made here are given back.
