@@ -46,6 +46,9 @@ impl Facts for Invented {
     fn type_version(&self, _version: u32) -> Option<ObjId> {
         None
     }
+    fn attr_cache(&self) -> Option<u64> {
+        Some(4096)
+    }
     fn is_generic(&self, _unit: u32) -> bool {
         self.generic
     }

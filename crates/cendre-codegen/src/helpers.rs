@@ -65,6 +65,8 @@ pub static HELPERS: &[Helper] = &[
     h("new_object", Prefix::None),
     h("clear_slots", Prefix::None),
     h("append_to_slot", Prefix::Frame),
+    h("get_attr_cached", Prefix::None),
+    h("get_method_cached", Prefix::None),
     h("length", Prefix::None),
     h("is_instance", Prefix::None),
     h("str_of", Prefix::None),

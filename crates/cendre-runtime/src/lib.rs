@@ -5,6 +5,7 @@
 
 pub mod api;
 pub mod artifact;
+pub mod attrs;
 pub mod body;
 pub mod codemem;
 pub mod compiler;

@@ -4,6 +4,7 @@
 //! `body` become null and the rest is dropped. The three words at the front are read by machine code, so a record whose
 //! address went into machine code is never freed, only emptied.
 
+use crate::attrs::AttrCache;
 use crate::artifact::Artifact;
 use crate::coro::data::CoroData;
 use crate::entries::executor::Exec;
@@ -86,6 +87,8 @@ pub struct CodeRecord {
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,
     pub coro: CoroData,
+    /// Caches of attribute sites, whose addresses are in machine code.
+    pub attr_caches: Vec<Box<AttrCache>>,
 }
 
 struct Registry {
@@ -174,6 +177,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             withdrawn: false,
             monitored: false,
             coro: CoroData::default(),
+            attr_caches: Vec::new(),
         }));
         if ext::PyUnstable_Code_SetExtra(code.cast(), REGISTRY.get().index, record.cast()) < 0 {
             ffi::PyErr_Clear();

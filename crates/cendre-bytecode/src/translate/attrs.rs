@@ -78,11 +78,54 @@ impl Translator<'_> {
                 }
             }
         }
+        // A site that fell back from a specialisation sees several classes.
+        if self.facts.is_generic(i.offset) && owner.kind == Kind::Object {
+            if let Some(cache) = self.facts.attr_cache() {
+                return self.load_attr_cached(owner, name, cache, method);
+            }
+        }
         if method {
             return self.stack_op_named(i, "op_load_attr", 1, 2);
         }
         let n = self.const_obj(name.0);
         self.generic_call(Op::CallObj, "get_attr", 1, &[n])
+    }
+
+    /// LOAD_ATTR through a polymorphic inline cache of the runtime.
+    fn load_attr_cached(&mut self, owner: Val, name: ObjId, cache: u64, method: bool) -> Result<(), Refusal> {
+        let name = self.const_obj(name.0);
+        let cache = self.constant(Op::ConstPtr, Imm::Int(cache as i64));
+        if !method {
+            return self.generic_call(Op::CallObj, "get_attr_cached", 1, &[name, cache]);
+        }
+        self.observe();
+        let state = self.raising();
+        let pair = self.emit_many(Op::CallPair, Imm::Helper("get_method_cached"), &[owner.v, name, cache], 0, Some(state), 0);
+        let [tag, callable] = pair[..] else { return Ok(()) };
+        self.f.set_type(callable, Type::OBJECT);
+        self.pop()?;
+        // A method keeps the owner as its first argument; anything else drops it.
+        let is_method = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
+        let (bound, free) = self.branch(is_method);
+        let behind = self.f.block();
+        let me = self.f.param(behind, Type::OBJECT_OR_NULL);
+        self.at = Some(bound);
+        let own = self.make_own(owner);
+        self.jump_to(self.at.unwrap_or(bound), behind, vec![own.v]);
+        self.at = Some(free);
+        self.stack.push(Val::object(callable, true));
+        self.drop_values(&[owner]);
+        self.stack.pop();
+        let null = self.value(Op::Null, Imm::None, &[], None);
+        self.jump_to(self.at.unwrap_or(free), behind, vec![null]);
+        self.at = Some(behind);
+        self.stack.push(Val::object(callable, true));
+        self.stack.push(Val::nullable(me, true));
+        for l in &mut self.locals {
+            l.cached = None;
+        }
+        self.observed();
+        Ok(())
     }
 
     /// Drops a value that is popped already while its results are on the stack.
