@@ -74,6 +74,11 @@ fn isa() -> Result<&'static isa::OwnedTargetIsa, CodegenError> {
         set("unwind_info", "false")?;
         set("preserve_frame_pointers", "true")?;
         set("enable_probestack", "false")?;
+        // For measurements: "opt_level=none,regalloc_algorithm=single_pass".
+        for pair in std::env::var("CENDRE_CRANELIFT").unwrap_or_default().split(',').filter(|p| !p.is_empty()) {
+            let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
+            set(name, value)?;
+        }
         let builder = cranelift_native::builder().map_err(str::to_owned)?;
         builder.finish(settings::Flags::new(flags)).map_err(|e| e.to_string())
     });

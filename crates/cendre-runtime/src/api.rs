@@ -227,6 +227,7 @@ unsafe fn once() -> Result<(), Raised> {
     unsafe {
         let stop = new(ffi::PyCFunction_NewEx(HOOKS.def(0), ptr::null_mut(), ptr::null_mut()))?;
         let start = new(ffi::PyCFunction_NewEx(HOOKS.def(1), ptr::null_mut(), ptr::null_mut()))?;
+        let end = new(ffi::PyCFunction_NewEx(HOOKS.def(2), ptr::null_mut(), ptr::null_mut()))?;
         let os = new(ffi::PyImport_ImportModule(c"os".as_ptr()))?;
         let register = new(ffi::PyObject_GetAttrString(os, c"register_at_fork".as_ptr()))?;
         let kwargs = dict(|d| {
@@ -238,15 +239,25 @@ unsafe fn once() -> Result<(), Raised> {
         let empty = new(ffi::PyTuple_New(0))?;
         let done = new(ffi::PyObject_Call(register, empty, kwargs))?;
         let atexit = new(ffi::PyImport_ImportModule(c"atexit".as_ptr()))?;
-        let registered = new(ffi::PyObject_CallMethod(atexit, c"register".as_ptr(), c"O".as_ptr(), stop))?;
-        for o in [stop, start, os, register, kwargs, empty, done, atexit, registered] {
+        let registered = new(ffi::PyObject_CallMethod(atexit, c"register".as_ptr(), c"O".as_ptr(), end))?;
+        for o in [stop, start, end, os, register, kwargs, empty, done, atexit, registered] {
             refcount::decref(o);
         }
         Ok(())
     }
 }
 
-/// Before fork and at exit.
+/// At exit.
+unsafe extern "C" fn threads_end(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    guarded(|| unsafe {
+        sampler::stop();
+        compiler::abandon();
+        none()
+    })
+}
+
+/// Before fork.
 unsafe extern "C" fn sampler_stop(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     guarded(|| unsafe {
@@ -456,9 +467,10 @@ const fn def(name: &'static core::ffi::CStr, f: ffi::PyCFunction, flags: c_int, 
     }
 }
 
-static HOOKS: Methods<2> = Methods([
-    def(c"sampler_stop", sampler_stop, ffi::METH_NOARGS, c"Before a fork, and at exit."),
+static HOOKS: Methods<3> = Methods([
+    def(c"sampler_stop", sampler_stop, ffi::METH_NOARGS, c"Before a fork."),
     def(c"sampler_start", sampler_start, ffi::METH_NOARGS, c"After a fork."),
+    def(c"threads_end", threads_end, ffi::METH_NOARGS, c"At exit."),
 ]);
 
 /// The module's functions.

@@ -3,7 +3,7 @@
 //! A job is prepared with the GIL, worked on by the thread without it, and installed by a pending call. One queue, hottest
 //! first. The thread is made for the first job and ends when it had none for a while, which gives Cranelift's memory back.
 //! Invariants: the thread touches no Python object and never takes the GIL; our lock is never held while CPython's are taken;
-//! the thread is joined before fork and before the interpreter ends, started again after a fork; what a result was made from
+//! the thread is joined before fork, started again after it, and touches the interpreter no more once that begins to end; what a result was made from
 //! is looked at again before it is installed. Read docs/internals/hotness.md.
 
 use crate::driver::{self, Subject};
@@ -18,12 +18,14 @@ use cendre_cpython::ffi;
 use core::ffi::{c_int, c_void};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread::JoinHandle;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 /// Jobs that wait, at most: each holds its IR, and what is hot will be seen again.
 const LONGEST_QUEUE: usize = 4;
 /// The thread ends after so long without a job.
 const IDLE: Duration = Duration::from_secs(1);
+/// What the end of a program waits for a job.
+const PATIENCE: Duration = Duration::from_millis(5);
 /// Only touched where it is used; deep trees of blocks are walked recursively by some passes.
 const STACK: usize = 16 << 20;
 /// Added to the niceness of the thread: on a busy machine the program goes first.
@@ -200,6 +202,32 @@ pub unsafe fn pause() {
     }
 }
 
+/// Ends the thread before the interpreter does. A job that takes long is not waited for: it touches nothing of Python, and
+/// the thread sees that it has to stop before it would.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn abandon() {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let Some(thread) = THREAD.get().take() else { return };
+        let mut guard = shared();
+        guard.stop = true;
+        CHANGED.notify_all();
+        let end = Instant::now() + PATIENCE;
+        while guard.running {
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() && guard.busy {
+                return;
+            }
+            let (again, _) = CHANGED.wait_timeout(guard, left.max(Duration::from_millis(1))).unwrap_or_else(PoisonError::into_inner);
+            guard = again;
+        }
+        drop(guard);
+        let _ = thread.join();
+    }
+}
+
 /// Ends the thread and drops all jobs.
 ///
 /// # Safety
@@ -243,13 +271,17 @@ fn run(interpreter: usize) {
         guard = shared();
         guard.busy = false;
         guard.done.push(Done { job, number, result, ns });
+        if guard.stop {
+            break;
+        }
         drop(guard);
-        // SAFETY: needs neither the GIL nor a thread state; the interpreter lives, since `pause` joins us before it ends. If its
-        // queue is full the next sample finds the result.
+        // SAFETY: needs neither the GIL nor a thread state; the interpreter lives: `pause` joins us before it ends, and
+        // `abandon` leaves only a thread that is about to see `stop`. If its queue is full the next sample finds the result.
         unsafe { api::_PyEval_AddPendingCall(interpreter as *mut _, take, core::ptr::null_mut(), 0) };
         guard = shared();
     }
     guard.running = false;
+    CHANGED.notify_all();
 }
 
 /// On Linux niceness is a property of threads.

@@ -36,6 +36,8 @@ pub struct Heat {
     samples: u32,
     /// Number of the sample that changed it last.
     at: u32,
+    /// Times that its loops were asked for while they were not known.
+    pub looks: u8,
     /// Loops as ranges of code units, found when first needed.
     pub loops: Option<Box<[(u32, u32)]>>,
 }

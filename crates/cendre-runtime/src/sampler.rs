@@ -29,6 +29,8 @@ const PERIOD: Duration = Duration::from_millis(1);
 const DEPTH: usize = 8;
 /// Time that one look may spend compiling under threshold 0; what is left over is hot again at the next.
 const BUDGET: Duration = Duration::from_millis(8);
+/// Sightings after which a code object's loops are looked for.
+const LOOKS: u8 = 3;
 /// The thread does next to nothing.
 const STACK: usize = 64 << 10;
 
@@ -205,6 +207,11 @@ unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> bool {
     // SAFETY: the record's code runs.
     unsafe {
         if (*record).heat.loops.is_none() {
+            // Most code that is seen, is seen once: imports.
+            (*record).heat.looks += 1;
+            if (*record).heat.looks < LOOKS {
+                return false;
+            }
             let code = driver::code_bytes((*record).code);
             let decoded = cendre_bytecode::decode(&code, &cendre_bytecode::decode::no_executors).unwrap_or_default();
             let loops = decoded.iter().filter(|i| i.base == Opcode::JumpBackward);

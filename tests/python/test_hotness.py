@@ -1,0 +1,120 @@
+"""What gets hot, and compiling beside the program: docs/internals/hotness.md.
+
+Invariant: nothing here depends on how fast the machine is, beyond deadlines that are generous; what must not be compiled is checked by
+code that can never get hot enough.
+"""
+import pytest
+import support
+
+BESIDE = """
+import time
+def hot(n):
+    total = 0
+    for i in range(n):
+        total += i & 7
+    return total
+deadline = time.monotonic() + 30
+while not jit.is_compiled(hot):
+    assert hot(10000) == 35000
+    assert time.monotonic() < deadline, "never compiled"
+assert hot(8) == 28
+s = jit.stats()
+print(s["compile_background_ns"] > 0, s["compile_queue"] >= 0, s["compile_budget_ns"] >= 0, s["compile_foreground_ns"] > 0)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_hot_code_is_compiled_beside_the_program(entries):
+    """Nobody asks for it: the sampler finds it, the compiler's thread makes the code, a pending call installs it."""
+    assert support.python(BESIDE, entries=entries).split() == ["True"] * 4
+
+
+ON_DEMAND = """
+def f(x):
+    return x + 1
+jit.compile(f)
+assert jit.is_compiled(f) and f(1) == 2
+s = jit.stats()
+print(s["compile_background_ns"], s["compiled"] == 1)
+"""
+
+
+def test_compile_does_not_use_the_thread():
+    """jit.compile has compiled when it comes back."""
+    out = support.python(ON_DEMAND, CENDRE_THRESHOLD="1000000").split()
+    assert out == ["0", "True"]
+
+
+ONCE = """
+import sys
+body = "\\n".join(f"x{i} = [{i}] * 3; x{i}.sort()" for i in range(3000))
+code = compile(body, "once", "exec")
+for _ in range(60):
+    exec(code, {})
+from cendre import _cendre
+once = [f for f in _cendre.functions() if f["file"] == "once"]
+print(sum(f["state"] == "compiled" for f in once), jit.stats()["samples"] > 0)
+"""
+
+
+def test_bodies_without_a_loop_are_not_compiled():
+    """The body of a module has been seen often, but has no loop."""
+    assert support.python(ONCE).split() == ["0", "True"]
+
+
+CHURN = """
+import gc, os, threading, time
+def make(n):
+    space = {}
+    exec(f"class K{n}:\\n    def __init__(self, v): self.v = v\\n    def get(self): return self.v + {n}\\n"
+         f"def run(k):\\n    t = 0\\n    for i in range(400):\\n        t += K{n}(i).get()\\n    return t\\n", space)
+    return space["run"]
+def many(first):
+    for n in range(first, first + 150):
+        run = make(n)
+        for _ in range(10):
+            assert run(0) == sum(range(400)) + 400 * n, n
+        del run
+        if n % 10 == 0:
+            gc.collect()
+            pid = os.fork() if first == 0 and n % 50 == 0 else None
+            if pid == 0:
+                r = make(7)
+                ok = all(r(0) == sum(range(400)) + 2800 for _ in range(300))
+                os._exit(0 if ok else 1)
+            if pid:
+                assert os.waitpid(pid, 0)[1] == 0
+threads = [threading.Thread(target=many, args=(1000 * t,)) for t in (1, 2)]
+many(0)
+for t in threads: t.start()
+for t in threads: t.join()
+for n in range(20):
+    cendre.disable(); many(5000 + n) if n == 0 else make(n)(0); cendre.enable()
+s = jit.stats()
+print(s["compiled"] > 0, s["compile_background_ns"] > 0)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_code_that_dies_while_it_waits(entries):
+    """Functions, classes and code objects come and go while their code is compiled; forks and switching off in between."""
+    out = support.python("import cendre\n" + CHURN, mode="sampled", entries=entries).split()
+    assert out == ["True"] * 2
+
+
+NEVER = """
+import time
+def f(n):
+    t = 0
+    for i in range(n): t += i
+    return t
+end = time.monotonic() + 0.05
+while time.monotonic() < end and not jit.is_compiled(f): f(2000)
+jit.never(f)
+for _ in range(200): f(2000)
+print(jit.is_compiled(f))
+"""
+
+
+def test_never_wins_over_a_job_under_way():
+    assert support.python(NEVER, mode="sampled").strip() == "False"
