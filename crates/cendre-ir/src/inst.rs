@@ -368,7 +368,9 @@ ops! {
     Call "call" (Object, Nullable, Rest) Int -> Object, WRITES | OBSERVABLE | RAISES;
     /// Direct call of a Python function whose code object is expected to be the immediate (checked): callable, self or null, arguments. Result owned.
     CallPy "call.py" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
-    /// The same, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
+    /// The same for the `__init__` of a class that is called: it counts two levels of recursion, as the interpreter's own way does.
+    CallInit "call.init" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
+    /// As `call.py`, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
     CallPyRaw "call.py.raw" (Object, Nullable, Rest) Obj -> Pair, WRITES | OBSERVABLE | RAISES;
     /// The int that `call.py.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).
     RetInt "ret.int" (Ptr, Nullable) None -> Int, WRITES | LEAVES;

@@ -220,7 +220,7 @@ impl Translator<'_> {
         args.extend_from_slice(&operands.args[2..]);
         let own = 0b11 | operands.own & !0b11;
         let state = self.raising();
-        let result = self.emit(Op::CallPy, Imm::Obj(fact.function.code), &args, own, Some(state));
+        let result = self.emit(Op::CallInit, Imm::Obj(fact.function.code), &args, own, Some(state));
         let Some(result) = result else { return Ok(true) };
         let none = self.const_obj(self.known.none);
         let is_none = self.value(Op::Is, Imm::None, &[result, none], None);

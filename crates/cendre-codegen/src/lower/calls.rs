@@ -23,7 +23,7 @@ impl Lower<'_> {
                 let r = self.call_generic(i)?;
                 self.finish_object(i, r)
             }
-            Op::CallPy | Op::CallPyRaw => self.call_direct(i),
+            Op::CallPy | Op::CallPyRaw | Op::CallInit => self.call_direct(i),
             Op::RetInt | Op::RetFloat => self.returned_number(i),
             Op::AwaitCall => self.await_call(i),
             Op::Send => self.send(i),

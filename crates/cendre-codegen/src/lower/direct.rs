@@ -114,6 +114,7 @@ impl Lower<'_> {
         let slow = self.cold_block();
         let done = self.new_block();
         let raw = i.op == Op::CallPyRaw;
+        let levels = if i.op == Op::CallInit { 2 } else { 1 };
         let result = self.b.append_block_param(done, types::I64);
         let result_tag = raw.then(|| self.b.append_block_param(done, types::I64));
         let callable = self.arg(i, 0);
@@ -140,7 +141,7 @@ impl Lower<'_> {
         let quiet = self.b.ins().icmp(IntCC::Equal, breaker, version);
         self.branch_unless(quiet, slow);
         let remaining = self.load32(ts, o.ts_py_recursion_remaining);
-        let enough = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, remaining, 1);
+        let enough = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, remaining, levels);
         self.branch_unless(enough, slow);
         let sp = self.b.ins().get_stack_pointer(types::I64);
         let limit = self.load(ts, o.ts_c_stack_soft_limit);
@@ -189,7 +190,7 @@ impl Lower<'_> {
         for n in args.len() as u32..callee.nlocalsplus {
             self.store(unbound, top, locals + 8 * n as i32);
         }
-        let less = self.b.ins().iadd_imm_s(remaining, -1);
+        let less = self.b.ins().iadd_imm_s(remaining, -levels);
         self.store(less, ts, o.ts_py_recursion_remaining);
         self.store(top, ts, o.ts_current_frame);
 
@@ -212,7 +213,7 @@ impl Lower<'_> {
 
         // Pop: what the callee's slots own is dropped; the frame stays below datastack_top until then, since finalisers push frames.
         let remaining = self.load32(ts, o.ts_py_recursion_remaining);
-        let more = self.b.ins().iadd_imm_s(remaining, 1);
+        let more = self.b.ins().iadd_imm_s(remaining, levels);
         self.store(more, ts, o.ts_py_recursion_remaining);
         self.store(fr, ts, o.ts_current_frame);
         if callee.nlocalsplus > 0 {
@@ -240,6 +241,12 @@ impl Lower<'_> {
         self.b.switch_to_block(finish);
         let record = self.iconst(callee.record as i64);
         let finished = self.call_helper("finish_call", &[top, record, t, value], Ret::Word)?[0];
+        if levels > 1 {
+            // The runtime gave one level back.
+            let remaining = self.load32(ts, o.ts_py_recursion_remaining);
+            let more = self.b.ins().iadd_imm_s(remaining, levels - 1);
+            self.store(more, ts, o.ts_py_recursion_remaining);
+        }
         let object = self.iconst(tag::RETURNED);
         if raw { self.jump(done, &[finished, object]) } else { self.jump(done, &[finished]) }
 

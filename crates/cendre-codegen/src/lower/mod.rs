@@ -397,7 +397,7 @@ impl Lower<'_> {
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())
