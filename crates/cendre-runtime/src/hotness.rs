@@ -15,7 +15,7 @@ const CREDIT_NS: u64 = 10_000_000;
 /// And of each unit of time that the program has run, one in so many.
 const SHARE: u64 = 5;
 /// First guess of what compiling one code unit costs, in nanoseconds.
-const GUESS_NS_PER_UNIT: u64 = 15_000;
+const GUESS_NS_PER_UNIT: u64 = 25_000;
 /// One sample, in nanoseconds.
 const SAMPLE_NS: u64 = 1_000_000;
 
@@ -144,7 +144,7 @@ mod tests {
     fn large_code_needs_more() {
         let c = Costs::new();
         let (small, large) = (c.needed(4, 50), c.needed(4, 2000));
-        assert!(small < 6 && large > 25, "{small} {large}");
+        assert!(small < 6 && large > 50, "{small} {large}");
         assert_eq!((c.needed(1, 5000), c.needed(0, 5000)), (1, 0));
     }
 

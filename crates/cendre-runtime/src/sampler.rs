@@ -157,8 +157,10 @@ unsafe fn look() {
                 let code = (*fr).code();
                 let record = record::find_or_make(code);
                 if !record.is_null() {
-                    let looped = !loop_seen && in_loop(record, Frame::instr_index(fr) as u32);
-                    loop_seen |= looped;
+                    let found = if loop_seen { Some(false) } else { in_loop(record, Frame::instr_index(fr) as u32) };
+                    // Not known: perhaps it is this one, so those further out get nothing.
+                    loop_seen |= found != Some(false);
+                    let looped = found == Some(true);
                     let place = if looped {
                         Place::Loop
                     } else if top {
@@ -202,22 +204,22 @@ unsafe fn look() {
     }
 }
 
-/// Whether an instruction of the record's code is in a loop.
-unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> bool {
+/// Whether an instruction of the record's code is in a loop; None: not known yet.
+unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> Option<bool> {
     // SAFETY: the record's code runs.
     unsafe {
         if (*record).heat.loops.is_none() {
             // Most code that is seen, is seen once: imports.
             (*record).heat.looks += 1;
             if (*record).heat.looks < LOOKS {
-                return false;
+                return None;
             }
             let code = driver::code_bytes((*record).code);
             let decoded = cendre_bytecode::decode(&code, &cendre_bytecode::decode::no_executors).unwrap_or_default();
             let loops = decoded.iter().filter(|i| i.base == Opcode::JumpBackward);
             (*record).heat.loops = Some(loops.filter_map(|i| Some((i.jump_target?, i.next))).collect());
         }
-        (*record).heat.in_loop(unit)
+        Some((*record).heat.in_loop(unit))
     }
 }
 
