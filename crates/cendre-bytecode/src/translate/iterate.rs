@@ -48,6 +48,8 @@ impl Translator<'_> {
                         for l in &mut self.locals {
                             l.cached = None;
                         }
+                        self.may_look();
+                        self.check_looked(target);
                         self.go(target)?;
                         self.locals = locals;
                         self.at = Some(body);

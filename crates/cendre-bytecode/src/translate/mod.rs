@@ -104,6 +104,8 @@ pub(crate) struct Translator<'a> {
     pub leaders: HashMap<u32, edges::Leader>,
     pub handlers: HashMap<(u32, u32, bool), ir::Block>,
     consts: HashMap<(u8, u64), (ir::Block, Value)>,
+    /// Stale locals at the drops of the present instruction that may have run a finaliser.
+    looked: Option<Vec<(u32, Value)>>,
     /// Globals are read through cells: every way in checks that the frame's globals are the ones.
     pub reads_globals: bool,
 }
@@ -156,6 +158,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             leaders: HashMap::new(),
             handlers: HashMap::new(),
             consts: HashMap::new(),
+            looked: None,
             reads_globals: facts.globals().is_some() && instrs.iter().any(|i| i.base == Opcode::LoadGlobal),
         };
         let f = t.run()?;
@@ -194,10 +197,12 @@ impl Translator<'_> {
             self.before = None;
             self.before_stack.clear();
             self.before_stack.extend_from_slice(&self.stack);
+            self.looked = None;
             self.instr(&i)?;
             if self.at.is_none() {
                 return Ok(());
             }
+            self.check_looked(i.next);
             n += 1;
             let Some(next) = self.instrs.get(n) else { return Err(Refusal::new("runs off the end")) };
             if self.flow.is_leader(next.start) {
@@ -384,12 +389,31 @@ impl Translator<'_> {
         }
     }
 
+    /// Something non-trivial was dropped: `check_looked` follows before the next instruction.
+    pub fn may_look(&mut self) {
+        let stale = self.stale();
+        self.looked.get_or_insert_default().extend(stale);
+    }
+
+    /// Behind drops: numbers that we hold unboxed may have been written in the frame by a finaliser.
+    pub fn check_looked(&mut self, unit: u32) {
+        let Some(current) = self.looked.take() else { return };
+        let live = |n: usize, l: &Local| l.number.is_some() && self.flow.is_live(unit, n as u32);
+        if !self.locals.iter().enumerate().any(|(n, l)| live(n, l)) {
+            return;
+        }
+        let state = self.state_at(unit);
+        self.f.states[state.index()].stale.retain(|s| !current.contains(s));
+        self.emit(Op::Looked, Imm::None, &[], 0, Some(state));
+    }
+
     /// Behind an observable instruction whose results are pushed: checks instrumentation, reads numbers again if the frame was taken.
     pub fn observed(&mut self) {
         self.observed_at(self.now.next);
     }
 
     pub fn observed_at(&mut self, unit: u32) {
+        self.looked = None;
         let state = self.state_at(unit);
         self.emit(Op::Checkpoint, Imm::None, &[], 0, Some(state));
         for n in 0..self.locals.len() {

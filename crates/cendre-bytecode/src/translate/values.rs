@@ -64,6 +64,7 @@ impl Translator<'_> {
         let args: Vec<Value> = owned.iter().map(|v| v.v).collect();
         self.emit(Op::Drop, Imm::None, &args, 0, Some(state));
         if !plain {
+            self.may_look();
             // A finaliser may have run; what slots hold may be other objects now.
             for l in &mut self.locals {
                 l.cached = None;
@@ -325,6 +326,7 @@ impl Translator<'_> {
         let state = self.dropping(plain);
         self.emit(Op::StoreLocal, Imm::Slot(n), &[o.v], 0, Some(state));
         if !plain {
+            self.may_look();
             for l in &mut self.locals {
                 l.cached = None;
             }

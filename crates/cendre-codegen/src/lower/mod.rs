@@ -18,7 +18,7 @@ use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
 };
 use cranelift_codegen::isa::TargetIsa;
-use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch};
+use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use exits::ExitKey;
 use std::collections::HashMap;
 
@@ -44,6 +44,8 @@ pub(crate) struct Lower<'a> {
     pub version: ir::Value,
     /// Not zero: a number may be returned unboxed.
     takes_numbers: ir::Value,
+    /// Not zero once a finaliser ran while somebody held the frame; only where `looked` asks for it.
+    pub looked: Option<Variable>,
     pub exits: Vec<Exit>,
     exit_index: HashMap<Exit, i64>,
     exit_blocks: HashMap<ExitKey, ir::Block>,
@@ -81,6 +83,13 @@ pub(crate) fn lower(
     let version = b.ins().band_imm_s(word, !0xff);
     let takes_numbers = b.ins().ushr_imm_u(at, 32);
     let at = b.ins().band_imm_s(at, 0xffff_ffff);
+    let asked = f.blocks.iter().flat_map(|x| &x.insts).any(|i| f.insts[i.index()].op == Op::Looked);
+    let looked = asked.then(|| {
+        let looked = b.declare_var(types::I8);
+        let zero = b.ins().iconst(types::I8, 0);
+        b.def_var(looked, zero);
+        looked
+    });
     let blocks = f.blocks.iter().map(|_| b.create_block()).collect();
     let mut l = Lower {
         b,
@@ -92,6 +101,7 @@ pub(crate) fn lower(
         fr,
         version,
         takes_numbers,
+        looked,
         exits: Vec::new(),
         exit_index: HashMap::new(),
         exit_blocks: HashMap::new(),
@@ -386,7 +396,7 @@ impl Lower<'_> {
             }
             Op::LoadLocal | Op::StoreLocal | Op::TakeLocal | Op::PutLocal | Op::SyncInt | Op::SyncFloat | Op::SyncBool
             | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::LoadStack | Op::LoadWord | Op::ResetStack | Op::Own
-            | Op::OwnNullable | Op::Drop | Op::CheckBound => self.refs(i)?,
+            | Op::OwnNullable | Op::Drop | Op::Looked | Op::CheckBound => self.refs(i)?,
             Op::UnboxInt | Op::UnboxFloat | Op::UnboxBool | Op::TrustInt | Op::TrustFloat | Op::BoxInt | Op::BoxFloat
             | Op::BoxBool | Op::IAddLeave | Op::ISubLeave | Op::IMulLeave | Op::IFloorDiv | Op::IMod | Op::IAnd | Op::IOr
             | Op::IXor | Op::IShl | Op::IShr | Op::INeg | Op::INot | Op::ICmp | Op::IToF | Op::FAdd | Op::FSub | Op::FMul

@@ -74,6 +74,14 @@ impl Lower<'_> {
             self.sync_stale(state)?;
         }
         self.call_helper("dealloc", &[o], Ret::None)?;
+        if let (Some(looked), true) = (self.looked, state.is_some()) {
+            let (fr, offset) = (self.fr, self.env.offsets().fr_frame_obj);
+            let frame_obj = self.load(fr, offset);
+            let taken = self.b.ins().icmp_imm_s(IntCC::NotEqual, frame_obj, 0);
+            let before = self.b.use_var(looked);
+            let now = self.b.ins().bor(before, taken);
+            self.b.def_var(looked, now);
+        }
         self.jump(done, &[]);
         self.b.switch_to_block(done);
         Ok(())
@@ -208,6 +216,15 @@ impl Lower<'_> {
                 let state = self.state(i)?.clone();
                 for &v in &i.args {
                     self.drop_value(v, Some(&state))?;
+                }
+            }
+            Op::Looked => {
+                let exit = self.leave_exit(i)?;
+                if let Some(looked) = self.looked {
+                    let taken = self.b.use_var(looked);
+                    self.branch_if(taken, exit);
+                    let zero = self.b.ins().iconst(types::I8, 0);
+                    self.b.def_var(looked, zero);
                 }
             }
             Op::CheckBound => {

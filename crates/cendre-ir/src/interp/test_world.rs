@@ -283,7 +283,7 @@ impl TestWorld {
             other => Err(format!("an object expected, not {other:?}")),
         };
         match (op, imm) {
-            (Op::Poll | Op::Checkpoint | Op::GuardKeys | Op::GuardNoDict | Op::GuardGlobals, _) => Ok(Answer::Values(vec![])),
+            (Op::Poll | Op::Checkpoint | Op::Looked | Op::GuardKeys | Op::GuardNoDict | Op::GuardGlobals, _) => Ok(Answer::Values(vec![])),
             (Op::Size, _) => match self.data(args.first())? {
                 Data::List(x) | Data::Tuple(x) => one(Val::Int(x.len() as i64)),
                 other => Err(format!("size of {other:?}")),
