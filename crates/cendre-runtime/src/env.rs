@@ -230,7 +230,7 @@ impl PlainEnv {
 
 /// The instructions whose object is a code object that code generation asks [`Env::callee`] about.
 pub fn is_direct_call(op: Op) -> bool {
-    matches!(op, Op::CallPy | Op::CallPyRaw)
+    matches!(op, Op::CallPy | Op::CallPyRaw | Op::CallInit)
 }
 
 /// What machine code needs of an await.
