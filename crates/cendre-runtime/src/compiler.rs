@@ -307,7 +307,7 @@ unsafe extern "C" fn take(_: *mut c_void) -> c_int {
 /// # Safety
 /// The GIL is held. May run Python code, keeps a set exception.
 pub unsafe fn install_finished() {
-    // SAFETY: the caller's contract; each job holds its code object.
+    // SAFETY: the caller's contract; each job keeps its record, and a job that is wanted has a living code object.
     unsafe {
         let done = core::mem::take(&mut shared().done);
         for Done { mut job, number, result, ns } in done {
@@ -321,12 +321,12 @@ pub unsafe fn install_finished() {
             if (*record).job == number {
                 (*record).job = 0;
             }
+            if !wanted {
+                stats::count(Counter::Discarded);
+                job.drop_with_gil();
+                continue;
+            }
             driver::keeping_exception((*record).code, || {
-                if !wanted {
-                    stats::count(Counter::Discarded);
-                    job.drop_with_gil();
-                    return;
-                }
                 let finished = match result {
                     Ok(()) => job.finish(),
                     Err(reason) => {

@@ -1,8 +1,9 @@
 //! One compilation, in three stages: facts and translation (with the GIL), passes and code generation (anywhere), installing
 //! (with the GIL).
 //!
-//! Invariants: between the first and the last stage a job holds its code object, and holds or watches every object that its
-//! IR names, exactly as an artifact does; the middle stage touches plain data only. A panic of a pure stage is a refusal with
+//! Invariants: between the first and the last stage a job keeps its record (whose `code` is null once the code object is gone: a
+//! job holds no code object, whose reference count programs can see), and holds or watches every object that its IR names,
+//! exactly as an artifact does; the middle stage touches plain data only. A panic of a pure stage is a refusal with
 //! its reason. Read docs/internals/hotness.md.
 
 use crate::artifact::{Artifact, MEMORY};
@@ -11,7 +12,7 @@ use crate::driver::{self, Subject};
 use crate::entries;
 use crate::env::{self, PlainEnv};
 use crate::facts;
-use crate::record::{CodeRecord, State};
+use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use cendre_bytecode::facts::CodeFacts;
 use cendre_codegen::Compiled;
@@ -32,7 +33,7 @@ struct Plan {
 
 /// One compilation under way.
 pub struct Job {
-    /// Alive: the job holds its code object.
+    /// Stays while there is a job for it.
     pub record: *mut CodeRecord,
     code: CodeFacts,
     /// None once the middle stage has begun.
@@ -85,7 +86,7 @@ impl Job {
                 foreground_ns: 0,
                 background_ns: 0,
             };
-            refcount::incref(subject.code.cast());
+            (*record).jobs += 1;
             if let Err(reason) = hold(record, &held, &job.code, &mut job.holds) {
                 job.drop_with_gil();
                 return Err(reason);
@@ -115,12 +116,12 @@ impl Job {
     /// The last stage: machine code goes to its memory, the ways in are opened.
     ///
     /// # Safety
-    /// The GIL is held; the record is still without a body. May run Python code and leave an exception set.
+    /// The GIL is held; the caller holds the code object, and the record is still without a body. May run Python code and leave an exception set.
     ///
     /// # Errors
     /// Why the function stays interpreted.
     pub unsafe fn finish(mut self) -> Result<(), String> {
-        // SAFETY: the caller's contract; the job holds the code object, hence the record.
+        // SAFETY: the caller's contract.
         unsafe {
             let result = self.install();
             self.drop_with_gil();
@@ -179,12 +180,12 @@ impl Job {
     /// # Safety
     /// The GIL is held. May run Python code (finalisers).
     pub unsafe fn drop_with_gil(self) {
-        // SAFETY: the caller's contract; the references are the job's own. The code object last: the record goes with it.
+        // SAFETY: the caller's contract; the references are the job's own. The record last: the weak references know it.
         unsafe {
             for o in self.holds {
                 refcount::decref(o);
             }
-            refcount::decref(self.code.id.0 as *mut PyObject);
+            record::job_ends(self.record);
         }
     }
 }

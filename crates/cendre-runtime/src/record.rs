@@ -66,6 +66,8 @@ pub struct CodeRecord {
     pub heat: Heat,
     /// The job that the compiler's thread has for it, or 0; whatever makes that job worthless sets 0.
     pub job: u64,
+    /// Jobs that know this record, wanted or not: it is not freed before them.
+    pub jobs: u32,
     /// Somebody asked to compile it: then it is also compiled again at once, not by the thread.
     pub on_demand: bool,
     pub raises: u64,
@@ -165,6 +167,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             samples: 0,
             heat: Heat::default(),
             job: 0,
+            jobs: 0,
             on_demand: false,
             raises: 0,
             reason: String::new(),
@@ -213,6 +216,7 @@ unsafe extern "C" fn code_dies(extra: *mut c_void) {
         }
         (*record).body = core::ptr::null();
         (*record).version = !0;
+        (*record).job = 0;
         (*record).code = core::ptr::null_mut();
         driver::forget_leaves(record);
         // Take everything out first: dropping references can run Python code, which must find an empty record.
@@ -225,7 +229,21 @@ unsafe extern "C" fn code_dies(extra: *mut c_void) {
             a.free();
         }
         // Last: what was just dropped may have called back to the record.
-        if !(*record).pinned {
+        if !(*record).pinned && (*record).jobs == 0 {
+            drop(Box::from_raw(record));
+        }
+    }
+}
+
+/// A job gives its record up; the last one frees it if the code object is gone.
+///
+/// # Safety
+/// The job has counted itself in `jobs`; the GIL is held.
+pub unsafe fn job_ends(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract: `code_dies` has left the record to us.
+    unsafe {
+        (*record).jobs -= 1;
+        if (*record).jobs == 0 && (*record).code.is_null() && !(*record).pinned {
             drop(Box::from_raw(record));
         }
     }
