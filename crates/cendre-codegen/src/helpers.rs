@@ -46,6 +46,7 @@ pub static HELPERS: &[Helper] = &[
     h("subscr", Prefix::None),
     h("store_subscr", Prefix::None),
     h("call_vector", Prefix::Thread),
+    h("call_owned", Prefix::Thread),
     h("finish_call", Prefix::Thread),
     h("unbound_local_error", Prefix::Frame),
     h("unwind", Prefix::Frame),

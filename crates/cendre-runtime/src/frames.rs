@@ -43,6 +43,8 @@ pub unsafe fn low_stack(ts: *mut ThreadState) -> bool {
 
 /// Calls a function whose compiled body may run at once with exactly these arguments; `None`: call it the ordinary way.
 ///
+/// Arguments whose bit is set in `mask` pass to the callee (consumed if the call was made).
+///
 /// # Safety
 /// `f` is a live function, `args` as in a vectorcall without keywords; the caller keeps both; the GIL is held.
 #[inline]
@@ -51,6 +53,7 @@ pub unsafe fn call_compiled(
     f: *mut FunctionObject,
     args: *const *mut PyObject,
     n: usize,
+    mask: u64,
 ) -> Option<*mut PyObject> {
     const NOT_PLAIN: i32 = co_flags::VARARGS
         | co_flags::VARKEYWORDS
@@ -75,6 +78,23 @@ pub unsafe fn call_compiled(
         }
         let body = (*record).artifact.as_ref()?.body();
         let fr = push(ts, f, args, n);
+        if mask != 0 {
+            for i in 0..n {
+                if mask >> i & 1 == 0 {
+                    continue;
+                }
+                let o = *args.add(i);
+                if fr.is_null() {
+                    refcount::decref(o);
+                } else {
+                    let slot = Frame::locals(fr).add(i);
+                    let old = *slot;
+                    *slot = StackRef::from_steal(o);
+                    // The frame was made the long way: then it has references of its own.
+                    old.close();
+                }
+            }
+        }
         if fr.is_null() {
             return Some(ptr::null_mut());
         }

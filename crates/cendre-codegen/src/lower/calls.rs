@@ -190,11 +190,32 @@ impl Lower<'_> {
 
     /// An ordinary vectorcall; consumes what the instruction owns.
     pub(super) fn call_generic(&mut self, i: &InstData) -> Result<ir::Value, CodegenError> {
+        let r = self.call_passing(i)?;
+        if i.own & 1 != 0 {
+            self.drop_value(i.args[0], None)?;
+        }
+        Ok(r)
+    }
+
+    /// The same, but the callable stays the caller's.
+    pub(super) fn call_passing(&mut self, i: &InstData) -> Result<ir::Value, CodegenError> {
         let (callable, first, n) = self.place_args(i);
         let flag = self.iconst(OFFSET_FLAG);
         let nargsf = self.b.ins().bor(n, flag);
-        let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
-        self.drop_owned_args(i, None)?;
+        // Owned arguments pass to the callee, which may be done with them before it returns.
+        let me = i.own >> 1 & 1;
+        let rest = (i.own >> 2) as i64;
+        let mask = match self.kinds(i.args[1]) {
+            Kinds::NULL => self.iconst(rest),
+            Kinds::OBJECT => self.iconst(rest << 1 | me as i64),
+            _ => {
+                let with = self.iconst(rest << 1 | me as i64);
+                let without = self.iconst(rest);
+                let x = self.arg(i, 1);
+                self.b.ins().select(x, with, without)
+            }
+        };
+        let r = self.call_helper("call_owned", &[callable, first, nargsf, mask], Ret::Word)?[0];
         Ok(r)
     }
 

@@ -251,13 +251,7 @@ impl Lower<'_> {
         if raw { self.jump(done, &[finished, object]) } else { self.jump(done, &[finished]) }
 
         self.b.switch_to_block(slow);
-        let (callable, first, n) = self.place_args(i);
-        let flag = self.iconst(i64::MIN);
-        let nargsf = self.b.ins().bor(n, flag);
-        let r = self.call_helper("call_vector", &[callable, first, nargsf], Ret::Word)?[0];
-        for n in (1..i.args.len()).rev().filter(|n| i.own >> n & 1 != 0) {
-            self.drop_value(i.args[n], None)?;
-        }
+        let r = self.call_passing(i)?;
         if raw {
             let object = self.iconst(tag::RETURNED);
             self.jump(done, &[r, object]);

@@ -108,7 +108,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
                 op_end_async_for op_cleanup_throw op_raise_varargs unwind;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge for_iter binary_op compare_op is_true
-                contains get_attr store_attr subscr store_subscr call_vector unbound_local_error drop_stack dealloc;
+                contains get_attr store_attr subscr store_subscr call_vector call_owned unbound_local_error drop_stack dealloc;
         }
     })
 }

@@ -14,6 +14,7 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListObject;
 use cendre_cpython::refcount::new_ref;
+use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
 
 /// Tag of [`for_iter`]: an item.
@@ -233,7 +234,7 @@ pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObje
         let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
         if function {
             let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-            if let Some(res) = crate::frames::call_compiled(ts, callable.cast(), args, n) {
+            if let Some(res) = crate::frames::call_compiled(ts, callable.cast(), args, n, 0) {
                 return res;
             }
         }
@@ -242,6 +243,50 @@ pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObje
             return res;
         }
         after_call(ts, res)
+    }
+}
+
+/// As [`call_vector`], and consumes the arguments whose bit is set in `mask`: a Python function gets them as its own, so that what it gives
+/// up early ends early.
+///
+/// # Safety
+/// As for [`call_vector`]; the caller owns the arguments in `mask`.
+pub unsafe extern "C" fn call_owned(
+    ts: *mut ThreadState,
+    callable: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    mask: u64,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
+        if function && mask != 0 && n <= 8 {
+            let f: *mut cendre_cpython::FunctionObject = callable.cast();
+            if (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall()) {
+                if let Some(res) = crate::frames::call_compiled(ts, f, args, n, mask) {
+                    return res;
+                }
+                let mut refs = [StackRef::NULL; 8];
+                for i in 0..n {
+                    let o = *args.add(i);
+                    refs[i] = if mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_new(o) };
+                }
+                // Takes the references and the function in every case.
+                let func = StackRef::from_new(callable);
+                let null = core::ptr::null_mut();
+                let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, core::ptr::null_mut(), core::ptr::null_mut());
+                return if fr.is_null() { core::ptr::null_mut() } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
+            }
+        }
+        let res = call_vector(ts, callable, args, nargsf);
+        for i in (0..n).rev() {
+            if mask >> i & 1 != 0 {
+                ffi::Py_DECREF(*args.add(i));
+            }
+        }
+        res
     }
 }
 
