@@ -5,8 +5,15 @@ test that wants cendre says so in the environment that it gives to a child.
 """
 
 import os
+import signal
+import threading
 
 import pytest
+
+# A shell that starts the tests in the background lets them ignore SIGINT, and children inherit that: programs that interrupt
+# themselves would wait for ever, under plain CPython too.
+if threading.current_thread() is threading.main_thread():
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 def pytest_configure(config):
