@@ -7,6 +7,8 @@ test that wants cendre says so in the environment that it gives to a child.
 import os
 import signal
 import threading
+import tomllib
+from pathlib import Path
 
 import pytest
 
@@ -24,3 +26,13 @@ def pytest_configure(config):
         from cendre import _cendre  # noqa: F401
     except ImportError as error:
         pytest.exit(f"cendre is not built in this environment ({error}); run `make setup`", returncode=4)
+
+
+def pytest_collection_modifyitems(items):
+    """Differences that are known and not mended yet: each test id with its reason in known_differences.toml. They are run all the same."""
+    known = tomllib.loads((Path(__file__).parent / "known_differences.toml").read_text(encoding="utf-8"))
+    reasons = {row["test"]: row["reason"] for row in known.get("difference", [])}
+    for item in items:
+        reason = reasons.get(item.nodeid.rpartition("/")[2])
+        if reason is not None:
+            item.add_marker(pytest.mark.xfail(reason=reason, strict=False))

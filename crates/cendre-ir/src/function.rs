@@ -123,6 +123,12 @@ pub struct FrameState {
     pub handler: Option<Handler>,
 }
 
+impl FrameState {
+    /// `resume` in the state of a drop that runs no code: what is dropped is a number, a str or the like. Nothing needs to be current then,
+    /// and nobody can have looked at the frame.
+    pub const PLAIN: u32 = u32::MAX;
+}
+
 /// Where a value comes from.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
 pub enum Def {

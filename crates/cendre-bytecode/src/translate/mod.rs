@@ -357,8 +357,8 @@ impl Translator<'_> {
     /// A state for drops: `instr_ptr` stays at the current instruction.
     pub fn dropping(&mut self, plain: bool) -> State {
         let stale = if plain { Vec::new() } else { self.stale() };
-        let state =
-            FrameState { unit: self.now.offset, resume: self.now.start, stack: Self::stack_entries(&self.stack), stale, handler: None };
+        let resume = if plain { FrameState::PLAIN } else { self.now.start };
+        let state = FrameState { unit: self.now.offset, resume, stack: Self::stack_entries(&self.stack), stale, handler: None };
         self.f.state(state)
     }
 

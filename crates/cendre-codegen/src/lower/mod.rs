@@ -46,6 +46,10 @@ pub(crate) struct Lower<'a> {
     takes_numbers: ir::Value,
     /// Not zero once a finaliser ran while somebody held the frame; only where `looked` asks for it.
     pub looked: Option<Variable>,
+    /// Bytecode and block of the last drop that `looked` speaks of.
+    pub looked_at: Option<(u32, u32)>,
+    /// The block that is being lowered.
+    pub here: u32,
     pub exits: Vec<Exit>,
     exit_index: HashMap<Exit, i64>,
     exit_blocks: HashMap<ExitKey, ir::Block>,
@@ -102,6 +106,8 @@ pub(crate) fn lower(
         version,
         takes_numbers,
         looked,
+        looked_at: None,
+        here: 0,
         exits: Vec::new(),
         exit_index: HashMap::new(),
         exit_blocks: HashMap::new(),
@@ -168,6 +174,7 @@ impl Lower<'_> {
 
     fn block(&mut self, block: cir::Block) -> Result<(), CodegenError> {
         let target = self.blocks[block.index()];
+        self.here = block.0;
         self.b.switch_to_block(target);
         let data = &self.f.blocks[block.index()];
         if data.cold {

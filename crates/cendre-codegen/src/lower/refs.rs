@@ -55,6 +55,15 @@ impl Lower<'_> {
     /// Drops a reference; `dealloc` runs out of line. `mortal`: the object is known not to be immortal.
     /// `state`: what must be current while a finaliser runs; `None` where none can run or all is current already.
     pub fn decref(&mut self, o: ir::Value, mortal: bool, state: Option<&FrameState>) -> Result<(), CodegenError> {
+        if let (Some(looked), Some(state)) = (self.looked, state) {
+            // `looked` speaks of the drops of its own bytecode: their `sync_stale` is what it relies on.
+            let here = (state.unit, self.here);
+            if state.resume != FrameState::PLAIN && self.looked_at != Some(here) {
+                self.looked_at = Some(here);
+                let no = self.b.ins().iconst(types::I8, 0);
+                self.b.def_var(looked, no);
+            }
+        }
         let offset = self.env.offsets().ob_refcnt;
         let done = self.new_block();
         let count = self.load32(o, offset);
@@ -74,7 +83,7 @@ impl Lower<'_> {
             self.sync_stale(state)?;
         }
         self.call_helper("dealloc", &[o], Ret::None)?;
-        if let (Some(looked), true) = (self.looked, state.is_some()) {
+        if let (Some(looked), true) = (self.looked, state.is_some_and(|s| s.resume != FrameState::PLAIN)) {
             let (fr, offset) = (self.fr, self.env.offsets().fr_frame_obj);
             let frame_obj = self.load(fr, offset);
             let taken = self.b.ins().icmp_imm_s(IntCC::NotEqual, frame_obj, 0);
