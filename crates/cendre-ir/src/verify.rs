@@ -296,7 +296,9 @@ impl Verifier<'_> {
         let st: &FrameState = &f.states[s.index()];
         let (b, i) = (Some(block), Some(inst));
         let name = s.0;
-        if st.resume > st.unit {
+        // A plain drop's state says so in `resume`: nothing leaves there.
+        let plain = st.resume == FrameState::PLAIN && matches!(f.insts[inst.index()].op, Op::Drop | Op::StoreLocal);
+        if st.resume > st.unit && !plain {
             self.fail(b, i, format!("fs{name}: resumes at {}, behind the instruction at {}", st.resume, st.unit));
         }
         if st.stack.len() > f.stack_size as usize {
