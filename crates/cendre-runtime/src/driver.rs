@@ -263,6 +263,20 @@ pub unsafe fn give_up(record: *mut CodeRecord, state: State, reason: String) {
     }
 }
 
+/// Code that was to be compiled without waiting for samples is compiled anew when it is entered next.
+///
+/// # Safety
+/// The record's code object is alive and the record without a body; the GIL is held.
+pub unsafe fn arm_again(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let Some(config) = config() else { return };
+        if config.jit && (config.threshold == 0 || (*record).on_demand) && entries::kind() == entries::Kind::Executor {
+            executor::install_trigger((*record).code, 0);
+        }
+    }
+}
+
 /// Adds the counts of the present artifact to those that outlive it.
 ///
 /// # Safety
@@ -312,7 +326,11 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
             stats::refused("leaves too often");
             return;
         }
-        (*record).generic.insert(exit.unit);
+        if exit.reason == "guard.globals_are" {
+            (*record).any_globals = true;
+        } else {
+            (*record).generic.insert(exit.unit);
+        }
         (*record).all_generic = (*record).compiles + 1 >= MOST_COMPILES;
         recompile(record);
     }

@@ -313,7 +313,8 @@ impl Facts for LiveFacts {
         // SAFETY: a live object or null.
         unsafe {
             let exact = |d: *mut PyObject| !d.is_null() && refcount::type_of(d) == &raw mut ffi::PyDict_Type;
-            (exact(self.globals) && exact(self.builtins)).then(|| id(self.globals))
+            let one = self.record.is_null() || !(*self.record).any_globals;
+            (one && exact(self.globals) && exact(self.builtins)).then(|| id(self.globals))
         }
     }
 

@@ -41,6 +41,19 @@ pub unsafe fn low_stack(ts: *mut ThreadState) -> bool {
     }
 }
 
+/// Whether nobody has put a vectorcall of his own into the function: it is CPython's, or our wrapper around that.
+///
+/// # Safety
+/// A live function; the GIL is held.
+#[inline]
+pub unsafe fn is_ordinary(f: *mut FunctionObject) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let vectorcall = (*f).vectorcall.map_or(0, |v| v as usize);
+        vectorcall == crate::env::python_vectorcall() || vectorcall == crate::entries::vectorcall::wrapper_address()
+    }
+}
+
 /// Calls a function whose compiled body may run at once with exactly these arguments; `None`: call it the ordinary way.
 ///
 /// Arguments whose bit is set in `mask` pass to the callee (consumed if the call was made).
@@ -71,7 +84,7 @@ pub unsafe fn call_compiled(
             && n == (*code).co_argcount as usize
             && (*code).co_kwonlyargcount == 0
             && (*code).co_flags & NOT_PLAIN == 0
-            && (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall())
+            && is_ordinary(f)
             && !low_stack(ts);
         if !runs {
             return None;
@@ -146,6 +159,58 @@ pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
     }
 }
 
+/// Arguments of a call that lie on the eval stack of an interpreted caller and may be moved from there.
+#[derive(Clone, Copy)]
+pub struct MovableArgs {
+    /// The slot of the first argument behind a bound `self`.
+    pub first: *mut StackRef,
+    /// 1: the first argument is `self`, which stays.
+    pub bound: usize,
+}
+
+impl MovableArgs {
+    /// Takes argument `k` out of its slot; `self` is lent or, with `own`, gets a reference.
+    unsafe fn take(self, k: usize, args: *const *mut PyObject, own: bool) -> StackRef {
+        // SAFETY: the slots are those of the arguments.
+        unsafe {
+            match k.checked_sub(self.bound) {
+                Some(at) => core::mem::replace(&mut *self.first.add(at), StackRef::NULL),
+                None if own => StackRef::from_new(*args.add(k)),
+                None => StackRef::from_borrow(*args.add(k)),
+            }
+        }
+    }
+}
+
+/// `push`, with arguments that pass to the callee as the interpreter's own calls pass them.
+///
+/// # Safety
+/// As for `push`; `slots` are those of an interpreted caller that waits in a call with these arguments.
+pub unsafe fn push_moved(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+    slots: MovableArgs,
+) -> *mut Frame {
+    // SAFETY: the caller's contract; a slot of the new frame that owns (it was made the long way) is closed: the caller's
+    // slot still has a reference.
+    unsafe {
+        let fr = push(ts, f, args, n);
+        if !fr.is_null() {
+            let locals = Frame::locals(fr);
+            for k in 0..n {
+                let (old, new) = (*locals.add(k), slots.take(k, args, false));
+                *locals.add(k) = if old.owns() && !new.owns() { old } else { new };
+                if old.owns() && new.owns() {
+                    old.close();
+                }
+            }
+        }
+        fr
+    }
+}
+
 /// The chunk of the data stack is full: the interpreter's own function makes the frame in a new chunk.
 #[cold]
 unsafe fn push_by_api(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut Frame {
@@ -166,19 +231,25 @@ unsafe fn push_by_api(ts: *mut ThreadState, f: *mut FunctionObject, args: *const
 /// Pushes and links a frame for any call: defaults, keywords, `*args`; null with CPython's own TypeError set.
 ///
 /// # Safety
-/// `args` as in a vectorcall: `n` positional ones, then those of `kwnames` (a tuple or null); no generator; the GIL is held.
+/// `args` as in a vectorcall: `n` positional ones, then those of `kwnames` (a tuple or null); no generator; `slots` as for
+/// `push_moved`, or none: then the caller keeps its references; the GIL is held.
 pub unsafe fn push_general(
     ts: *mut ThreadState,
     f: *mut FunctionObject,
     args: *const *mut PyObject,
     n: usize,
     kwnames: *mut PyObject,
+    slots: Option<MovableArgs>,
 ) -> *mut Frame {
     // SAFETY: the caller's contract; the references made here are taken over by the callee in every case.
     unsafe {
         stats::count(Counter::Pushes);
         let all = n + if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) as usize };
-        let refs: Vec<StackRef> = (0..all).map(|i| StackRef::from_new(*args.add(i))).collect();
+        let take = |i: usize| match slots {
+            Some(slots) => slots.take(i, args, true),
+            None => StackRef::from_new(*args.add(i)),
+        };
+        let refs: Vec<StackRef> = (0..all).map(take).collect();
         let func = StackRef::from_new(f.cast());
         let previous = (*ts).current_frame;
         let fr = api::_PyEvalFramePushAndInit(ts, func, ptr::null_mut(), refs.as_ptr(), n, kwnames, previous);
@@ -186,6 +257,28 @@ pub unsafe fn push_general(
             (*ts).current_frame = fr;
         }
         fr
+    }
+}
+
+/// Runs a function in the interpreter with arguments that pass to it.
+///
+/// # Safety
+/// As for `push_general`; the function's code has locals of its own (`CO_OPTIMIZED`); it may be a generator.
+pub unsafe fn interpret_moved(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+    kwnames: *mut PyObject,
+    slots: MovableArgs,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract; the references are taken over by the callee in every case, EvalFrameDefault links the frame.
+    unsafe {
+        let all = n + if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) as usize };
+        let refs: Vec<StackRef> = (0..all).map(|i| slots.take(i, args, true)).collect();
+        let (func, null) = (StackRef::from_new(f.cast()), ptr::null_mut());
+        let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, kwnames, ptr::null_mut());
+        if fr.is_null() { ptr::null_mut() } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) }
     }
 }
 
@@ -205,7 +298,8 @@ pub unsafe fn pop(ts: *mut ThreadState, fr: *mut Frame) {
         }
         let code = (*fr).code();
         let locals = Frame::locals(fr);
-        for i in 0..(*code).co_nlocalsplus as usize {
+        // The last one first, as CPython does: finalisers see the order.
+        for i in (0..(*code).co_nlocalsplus as usize).rev() {
             (*locals.add(i)).close();
         }
         if !(*fr).f_locals.is_null() {

@@ -310,6 +310,7 @@ unsafe extern "C" fn retire(capsule: *mut PyObject, _weak: *mut PyObject) -> *mu
             if !(*record).body.is_null() {
                 stats::count(Counter::Retired);
                 driver::give_up(record, State::Cold, String::new());
+                driver::arm_again(record);
             }
         }
         ffi::PyErr_Clear();

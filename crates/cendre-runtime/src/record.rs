@@ -57,6 +57,8 @@ pub struct CodeRecord {
     pub state: State,
     /// Compiling it takes no account of observed types any more.
     pub all_generic: bool,
+    /// It runs with several dicts of globals: its global variables are not read through the cells of one of them.
+    pub any_globals: bool,
     /// Its address is in machine code somewhere.
     pub pinned: bool,
     /// Times compiled.
@@ -82,6 +84,8 @@ pub struct CodeRecord {
     pub left: BTreeMap<(u32, &'static str), u64>,
     /// Executors in the code.
     pub executors: Vec<*mut Exec>,
+    /// Instrumenting the code threw out what compiles it at first sight.
+    pub lost_trigger: bool,
     /// Functions whose vectorcall is ours: `entries::vectorcall` looks after them.
     pub wrapped: u32,
     /// The entry by vectorcall gave up near the margin of the C stack.
@@ -162,6 +166,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             version: !0,
             state: State::Cold,
             all_generic: false,
+            any_globals: false,
             pinned: false,
             compiles: 0,
             samples: 0,
@@ -176,6 +181,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             generic: BTreeSet::new(),
             left: BTreeMap::new(),
             executors: Vec::new(),
+            lost_trigger: false,
             wrapped: 0,
             withdrawn: false,
             monitored: false,

@@ -4,7 +4,7 @@ import gc
 import sys
 import weakref
 
-from kit import ALL, outcome, sweep
+from kit import ALL, drive, outcome, sweep
 
 MUST_COMPILE = ALL
 LOG = []
@@ -125,6 +125,37 @@ def calls():
     step("after bad call")
     Dies("callee")(Dies("x"))
     step("after callable")
+
+
+def several(a, b):
+    c, d = Dies("c"), Dies("d")
+    return a is b
+
+
+async def awaited(a):
+    c, d = Dies("c"), Dies("d")
+    return c is d
+
+
+async def awaits():
+    result = await awaited(Dies("a"))
+    step("awaited")
+    return result
+
+
+def yields(a):
+    c, d = Dies("c"), Dies("d")
+    yield c is d
+
+
+def order_of_locals():
+    """Locals end in the order in which the interpreter clears them."""
+    several(Dies("a"), Dies("b"))
+    step("called")
+    drive(awaits())
+    for x in yields(Dies("a")):
+        step("yielded")
+    step("end")
 
 
 def unpacking():
@@ -382,7 +413,7 @@ def run(f, *args):
 
 
 def cases():
-    for f in (temporaries, calls, unpacking, loop_over, exceptions, with_blocks, generators, closures, resurrect, weak_callbacks, finaliser_raises, finaliser_in_handler, containers, augmented, cycles, passes_temporary, match_subject, globals_die, locals_order):
+    for f in (temporaries, calls, order_of_locals, unpacking, loop_over, exceptions, with_blocks, generators, closures, resurrect, weak_callbacks, finaliser_raises, finaliser_in_handler, containers, augmented, cycles, passes_temporary, match_subject, globals_die, locals_order):
         yield f.__name__, lambda f=f: [run(f) for _ in range(3)]
     yield "rebinding", lambda: [run(rebinding, n) for n in (0, 3)]
     yield "finaliser_changes_locals", lambda: sweep(finaliser_changes_locals, [(6,), (3,), (10,)])

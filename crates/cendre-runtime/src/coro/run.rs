@@ -203,12 +203,13 @@ unsafe fn finish(ts: *mut ThreadState, g: *mut GenObject) {
         }
         unlink(ts, g);
         (*g).gi_frame_state = frame_state::FRAME_CLEARED;
-        let mut p = Frame::locals(fr);
-        let end = (*fr).stackpointer;
-        (*fr).stackpointer = p;
-        while p < end {
+        let first = Frame::locals(fr);
+        let mut p = (*fr).stackpointer;
+        (*fr).stackpointer = first;
+        // The last one first, as CPython does.
+        while p > first {
+            p = p.sub(1);
             (*p).close();
-            p = p.add(1);
         }
         let locals = (*fr).f_locals;
         if !locals.is_null() {

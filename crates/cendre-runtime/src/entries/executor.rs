@@ -10,7 +10,7 @@ use crate::body::{self, Body, BodyResult};
 use crate::driver;
 use crate::frames;
 use crate::ops;
-use crate::record::{self, CodeRecord};
+use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use cendre_bytecode::decode::no_executors;
 use cendre_cpython::code::{CodeObject, CodeUnit};
@@ -80,6 +80,7 @@ unsafe extern "C" fn dealloc(me: *mut PyObject) {
         if !record.is_null() {
             (*record).executors.retain(|e| *e != exec);
             (*record).version = !0;
+            (*record).lost_trigger |= (*exec).body.is_none();
         }
         ffi::PyObject_Free(me.cast());
     }
@@ -377,6 +378,24 @@ pub unsafe fn install_trigger(code: *mut CodeObject, warmup: u32) {
                     break;
                 }
             }
+        }
+    }
+}
+
+/// Puts the trigger back that instrumenting the code threw out, once nobody watches the code any more.
+///
+/// # Safety
+/// The record is null or alive; the GIL is held.
+pub unsafe fn restore_trigger(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if record.is_null() || !(*record).lost_trigger || record::is_watched((*record).code) {
+            return;
+        }
+        (*record).lost_trigger = false;
+        let config = driver::config().filter(|c| c.threshold == 0 && c.jit);
+        if let (Some(config), State::Cold) = (config, (*record).state) {
+            install_trigger((*record).code, config.warmup);
         }
     }
 }

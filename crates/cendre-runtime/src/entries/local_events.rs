@@ -6,7 +6,7 @@
 //! run leave at their next check, and all entries look again at who watches.
 //! Invariant: the version of the interpreter and of the current thread agree; other threads take it when they get the GIL.
 
-use super::monitor;
+use super::{executor, monitor};
 use crate::gil::Gil;
 use crate::record;
 use cendre_cpython::code::CodeObject;
@@ -102,6 +102,7 @@ unsafe extern "C" fn set_local_events(
             if !record.is_null() && !(*record).body.is_null() {
                 move_version_on();
             }
+            executor::restore_trigger(record);
         }
         result
     }

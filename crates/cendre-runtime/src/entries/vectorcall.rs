@@ -10,14 +10,16 @@ use crate::driver::{self, Subject};
 use crate::entries::{self, Kind, executor};
 use crate::env;
 use crate::ext;
-use crate::frames;
+use crate::frames::{self, MovableArgs};
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use cendre_bytecode::Opcode;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::interp;
@@ -74,20 +76,85 @@ unsafe extern "C" fn wrapper(
             if !record.is_null() && is_generator(code) {
                 first_sight_of_generator(f, record);
             }
-            let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
-            return original(func, args, nargsf, kwnames);
+            return interpreted(ts, f, args, nargsf, kwnames);
         }
         // The caller's reference keeps the function; what the body may do to `record` does not matter to this call.
         let Some(artifact) = &(*record).artifact else { return core::ptr::null_mut() };
         let body = artifact.body();
         let exact = kwnames.is_null() && n == (*code).co_argcount as usize && is_plain(code);
-        let fr = if exact { frames::push(ts, f, args, n) } else { frames::push_general(ts, f, args, n, kwnames) };
+        let slots = caller_slots(ts, func, args, n, kwnames);
+        let fr = match (exact, slots) {
+            (true, None) => frames::push(ts, f, args, n),
+            (true, Some(slots)) => frames::push_moved(ts, f, args, n, slots),
+            (false, _) => frames::push_general(ts, f, args, n, kwnames, slots),
+        };
         if fr.is_null() {
             return fr.cast();
         }
         (*ts).py_recursion_remaining -= 1;
         let result = body(ts, fr, 0);
         frames::finish(ts, fr, record, result)
+    }
+}
+
+/// The call as it is without us.
+#[cold]
+unsafe fn interpreted(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    kwnames: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
+        let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
+        if let (Some(slots), true) = (caller_slots(ts, f.cast(), args, n, kwnames), optimized && interp::eval_frame((*ts).interp).is_null()) {
+            return frames::interpret_moved(ts, f, args, n, kwnames, slots);
+        }
+        let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
+        original(f.cast(), args, nargsf, kwnames)
+    }
+}
+
+/// Where an interpreted caller's eval stack holds these arguments, without a bound `self`: null, or the slot of the first of them.
+///
+/// The interpreter gives its arguments away when it pushes a frame itself, but keeps them while a foreign vectorcall runs, and
+/// drops them afterwards from these very slots. So moving them out gives their lifetimes back. (`self` is a copy in a C variable by then.)
+unsafe fn caller_slots(
+    ts: *mut ThreadState,
+    func: *mut PyObject,
+    args: *const *mut PyObject,
+    n: usize,
+    kwnames: *mut PyObject,
+) -> Option<MovableArgs> {
+    // SAFETY: as in `wrapper`. The caller's stack is only read above its base, so a frame of compiled code, whose stack is
+    // empty in memory, is none. Where the callable below the arguments is `func` itself, the instruction is calling us.
+    unsafe {
+        let fr = (*ts).current_frame;
+        if fr.is_null() || Frame::is_incomplete(fr) {
+            return None;
+        }
+        // Compiled code has taken the names of keywords off the stack already.
+        let above: &[usize] = match Opcode::from_u8((*(*fr).instr_ptr).opcode()) {
+            Some(op) if op.is_instrumented() => return None,
+            Some(op) if op.base() == Opcode::Call && kwnames.is_null() => &[0],
+            Some(op) if op.base() == Opcode::CallKw && !kwnames.is_null() => &[1, 0],
+            _ => return None,
+        };
+        let all = n + if kwnames.is_null() { 0 } else { ffi::PyTuple_Size(kwnames) as usize };
+        let oparg = usize::from((*(*fr).instr_ptr).oparg());
+        let bound = all.checked_sub(oparg).filter(|b| *b <= 1)?;
+        let (base, sp) = (Frame::stack_base(fr), (*fr).stackpointer);
+        let depth = sp.offset_from(base);
+        above.iter().filter(|above| depth >= (oparg + 2 + *above) as isize).find_map(|above| {
+            let first = sp.sub(oparg + above);
+            let me = *first.sub(1);
+            let called = (*first.sub(2)).as_ptr() == func && if bound == 0 { me.is_null() } else { me.as_ptr() == *args };
+            let same = called && (0..oparg).all(|k| (*first.add(k)).as_ptr() == *args.add(bound + k));
+            same.then_some(MovableArgs { first, bound })
+        })
     }
 }
 
@@ -247,7 +314,7 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                     refcount::incref((*f).func_code);
                 }
                 if new != (*f).func_code {
-                    unwrap_function(f);
+                    other_code(f, new.cast());
                 }
             }
             // New defaults make a version of their own: do not give the old one back.
@@ -259,6 +326,34 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
             _ => {}
         }
         0
+    }
+}
+
+/// The function is about to get another code object: it is wrapped then if functions that are made of that code are.
+unsafe fn other_code(f: *mut FunctionObject, new: *mut CodeObject) {
+    // SAFETY: as in `watch`; `new` is a live code object. The function's version is cleared right behind this, for good, as
+    // CPython does whenever a function's code is replaced: there is none to give back.
+    unsafe {
+        unwrap_function(f);
+        if entries::kind() != Kind::Vectorcall {
+            return;
+        }
+        let at_once = driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
+        let record = if at_once { record::find_or_make(new) } else { record::find(new) };
+        let wanted = !record.is_null()
+            && match (*record).state {
+                State::Compiled => !is_generator(new),
+                State::Cold => at_once,
+                State::Refused | State::Never => false,
+            };
+        let ordinary = (*f).vectorcall.map_or(0, |v| v as usize) == env::python_vectorcall();
+        if !wanted || !ordinary || tools_in_use() {
+            return;
+        }
+        if let Some(functions) = &mut WRAPPED.get().functions {
+            functions.insert(f, 0);
+            ext::PyFunction_SetVectorcall(f, wrapper);
+        }
     }
 }
 

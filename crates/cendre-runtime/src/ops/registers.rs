@@ -264,10 +264,12 @@ pub unsafe extern "C" fn call_owned(
         let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
         if function && mask != 0 && n <= 8 {
             let f: *mut cendre_cpython::FunctionObject = callable.cast();
-            if (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall()) {
+            if crate::frames::is_ordinary(f) {
                 if let Some(res) = crate::frames::call_compiled(ts, f, args, n, mask) {
                     return res;
                 }
+            }
+            if (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall()) {
                 let mut refs = [StackRef::NULL; 8];
                 for i in 0..n {
                     let o = *args.add(i);
