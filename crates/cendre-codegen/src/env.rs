@@ -2,6 +2,7 @@
 //!
 //! Invariant: all addresses that end up in machine code come through here.
 
+use crate::ExitTable;
 use cendre_ir::ObjId;
 
 /// Byte offsets of the fields that machine code touches (filled from `cendre-cpython`'s declarations).
@@ -193,6 +194,8 @@ pub struct Compiled {
     pub entries: Vec<u32>,
     /// `BodyResult.value` of LEAVE is an index into this.
     pub exits: Vec<Exit>,
+    /// The frame states of the exits. The machine code names its address.
+    pub table: Box<ExitTable>,
     /// Number of IR instructions, for statistics.
     pub ir_instructions: u32,
 }

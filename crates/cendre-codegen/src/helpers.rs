@@ -49,7 +49,8 @@ pub static HELPERS: &[Helper] = &[
     h("call_owned", Prefix::Thread),
     h("finish_call", Prefix::Thread),
     h("unbound_local_error", Prefix::Frame),
-    h("unwind", Prefix::Frame),
+    h("leave_frame", Prefix::Frame),
+    h("raise_frame", Prefix::Frame),
     h("dealloc", Prefix::None),
     h("handle_pending", Prefix::Frame),
     // numbers and slots

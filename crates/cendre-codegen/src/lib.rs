@@ -6,10 +6,12 @@
 #![forbid(unsafe_code)]
 
 mod env;
+mod exit_table;
 mod helpers;
 mod lower;
 
 pub use env::{Addresses, AwaitSite, Callee, Compiled, Env, Exit, Offsets};
+pub use exit_table::{ExitTable, Row, Word};
 pub use helpers::{HELPERS, Helper, Prefix};
 
 use cendre_ir::Function;
@@ -110,7 +112,7 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
         if std::env::var_os("CENDRE_DUMP_IR").is_some() {
             eprintln!("{func}");
         }
-        let exits = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
+        let (exits, table) = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
         if std::env::var_os("CENDRE_DUMP_CLIF").is_some() {
             eprintln!("{}", context.func.display());
         }
@@ -132,6 +134,7 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
             bytes: code.code_buffer().to_vec(),
             entries: func.entries.iter().map(|e| e.unit).collect(),
             exits,
+            table,
             ir_instructions: func.insts.len() as u32,
         })
     })

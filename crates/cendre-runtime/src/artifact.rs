@@ -8,7 +8,7 @@
 use crate::body::Body;
 use crate::codemem::{CodeMemory, Piece};
 use crate::gil::Gil;
-use cendre_codegen::Exit;
+use cendre_codegen::{Exit, ExitTable};
 use cendre_cpython::ffi::PyObject;
 use cendre_cpython::refcount;
 
@@ -21,6 +21,8 @@ pub struct Artifact {
     /// The unit of each entry; entry 0 is the first instruction.
     pub entries: Vec<u32>,
     pub exits: Vec<Exit>,
+    /// Frame states of the exits: the machine code has its address.
+    pub table: Box<ExitTable>,
     /// How often each exit was taken.
     pub leaves: Vec<u32>,
     /// Strong references: objects that cannot be referred to weakly, and the weak references to those that can.

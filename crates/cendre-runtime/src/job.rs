@@ -147,8 +147,8 @@ impl Job {
                 codemem::perf_map(piece, &self.code.qualname);
             }
             let leaves = vec![0; compiled.exits.len()];
-            let mut artifact =
-                Artifact { piece, entries: compiled.entries, exits: compiled.exits, leaves, holds: Vec::new() };
+            let Compiled { entries, exits, table, .. } = compiled;
+            let mut artifact = Artifact { piece, entries, exits, table, leaves, holds: Vec::new() };
             if let Err(reason) = hold(record, &named, &self.code, &mut artifact.holds) {
                 artifact.free();
                 return Err(reason);

@@ -14,6 +14,7 @@ pub mod coro;
 pub mod driver;
 pub mod entries;
 pub mod env;
+pub mod exits;
 pub mod ext;
 pub mod facts;
 pub mod frames;

@@ -11,12 +11,12 @@ use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
 
-unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
+pub(crate) unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
     // SAFETY: machine code holds the GIL.
     unsafe { ffi::PyLong_FromLongLong(x) }
 }
 
-unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
+pub(crate) unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
     // SAFETY: machine code holds the GIL.
     unsafe { ffi::PyFloat_FromDouble(x) }
 }
@@ -44,7 +44,7 @@ unsafe fn put(fr: *mut Frame, slot: u64, o: *mut PyObject) -> i32 {
     0
 }
 
-unsafe extern "C" fn sync_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: i64) -> i32 {
+pub(crate) unsafe extern "C" fn sync_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: i64) -> i32 {
     // SAFETY: called by machine code for its own frame. A box of two digits that only the slot refers to is written over: nobody
     // else can see it (machine code does the same in line for one digit).
     unsafe {
@@ -68,12 +68,12 @@ unsafe extern "C" fn sync_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, 
     }
 }
 
-unsafe extern "C" fn sync_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: f64) -> i32 {
+pub(crate) unsafe extern "C" fn sync_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: f64) -> i32 {
     // SAFETY: called by machine code for its own frame.
     unsafe { put(fr, slot, ffi::PyFloat_FromDouble(x)) }
 }
 
-unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: u64) -> i32 {
+pub(crate) unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: u64) -> i32 {
     // SAFETY: called by machine code for its own frame.
     unsafe { put(fr, slot, ffi::PyBool_FromLong((x & 0xff) as i64)) }
 }

@@ -1,10 +1,11 @@
-//! Exits: the cold ends where machine code leaves or raises. Both first write the frame state to memory.
+//! Exits: the cold ends where machine code leaves or raises. Both store the raw words of their frame state and name a row of the
+//! exit table; the runtime writes the frame (`exit_table.rs`).
 //!
 //! Invariant: one block per (state, kind, reason), made when first asked for and filled after all ordinary blocks, so that
 //! every value it spills is known. A value of a state dominates all users of the state, hence also their common exit.
 
 use super::{Lower, Ret};
-use crate::{CodegenError, Exit, tag};
+use crate::{CodegenError, Exit, Row, Word, tag};
 use cendre_ir::{FrameState, InstData, Kinds, State};
 use cranelift_codegen::ir::{self, InstBuilder, types};
 use std::collections::HashMap;
@@ -39,6 +40,13 @@ fn state_of(i: &InstData) -> Result<State, CodegenError> {
     i.state.ok_or_else(|| CodegenError::Backend(format!("{} without state", i.op.row().text)))
 }
 
+/// Blocks where the exits of a function meet: all that leave, and those that raise by handler. Their parameters say which row.
+#[derive(Default)]
+pub(crate) struct Shared {
+    leave: Option<ir::Block>,
+    raise: Vec<(Option<cendre_ir::Block>, ir::Block)>,
+}
+
 impl Lower<'_> {
     /// The block of an exit.
     pub fn exit(&mut self, key: ExitKey) -> ir::Block {
@@ -64,7 +72,7 @@ impl Lower<'_> {
     }
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
-        // Leaves of one state share the spill: what differs, the exit's number, is a parameter of it.
+        // Leaves of one state share the stores: what differs, the exit's number, is a parameter of them.
         let mut spills: HashMap<State, ir::Block> = HashMap::new();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
@@ -82,21 +90,151 @@ impl Lower<'_> {
                     spills.insert(key.state, spill);
                     self.jump(spill, &[number]);
                     self.b.switch_to_block(spill);
-                    // Boxing may fail for want of memory; the helper then keeps the exception pending aside: see `sync_int`.
-                    self.sync_stale(&state)?;
                     self.leave_with(&state, number_there)?;
                 }
                 Kind::Raise(store) => self.emit_raise(&state, store)?,
             }
         }
-        Ok(())
+        self.emit_shared()
     }
 
-    /// The end of leaving, with all locals current.
+    /// Leaves here and now, with all locals current.
     pub fn leave_now(&mut self, state: &FrameState, reason: &'static str) -> Result<(), CodegenError> {
         let number = self.exit_number(state, reason);
         let number = self.iconst(number);
         self.leave_with(state, number)
+    }
+
+    fn leave_with(&mut self, state: &FrameState, number: ir::Value) -> Result<(), CodegenError> {
+        let row = self.row(state)?;
+        let leave = match self.shared.leave {
+            Some(b) => b,
+            None => {
+                let b = self.cold_block();
+                self.b.append_block_param(b, types::I64);
+                self.b.append_block_param(b, types::I64);
+                *self.shared.leave.insert(b)
+            }
+        };
+        let row = self.iconst(row);
+        self.jump(leave, &[row, number]);
+        Ok(())
+    }
+
+    fn emit_raise(&mut self, state: &FrameState, store: bool) -> Result<(), CodegenError> {
+        let row = self.row(state)?;
+        let key = state.handler.map(|h| h.block);
+        let raise = match self.shared.raise.iter().find(|(k, _)| *k == key) {
+            Some((_, b)) => *b,
+            None => {
+                let b = self.cold_block();
+                self.b.append_block_param(b, types::I64);
+                self.shared.raise.push((key, b));
+                b
+            }
+        };
+        let row = self.iconst(row << 1 | i64::from(store));
+        self.jump(raise, &[row]);
+        Ok(())
+    }
+
+    /// The ends that exits share.
+    fn emit_shared(&mut self) -> Result<(), CodegenError> {
+        let shared = std::mem::take(&mut self.shared);
+        if let Some(leave) = shared.leave {
+            self.b.switch_to_block(leave);
+            let (row, number) = (self.b.block_params(leave)[0], self.b.block_params(leave)[1]);
+            self.call_exit("leave_frame", row, Ret::None)?;
+            let t = self.iconst(tag::LEAVE);
+            self.b.ins().return_(&[t, number]);
+        }
+        let mut raised = None;
+        for (handler, block) in shared.raise {
+            self.b.switch_to_block(block);
+            let row = self.b.block_params(block)[0];
+            let r = self.call_exit("raise_frame", row, Ret::I32)?;
+            let out = match raised {
+                Some(b) => b,
+                None => *raised.insert(self.cold_block()),
+            };
+            match handler {
+                // Answers 0 when the handler is ours to run; else (a tool watches exceptions) the interpreter takes over.
+                Some(h) => {
+                    let handler = self.blocks[h.index()];
+                    self.b.ins().brif(r[0], out, &[], handler, &[]);
+                }
+                None => self.jump(out, &[]),
+            }
+        }
+        if let Some(out) = raised {
+            self.b.switch_to_block(out);
+            let (t, zero) = (self.iconst(tag::RAISED), self.iconst(0));
+            self.b.ins().return_(&[t, zero]);
+        }
+        Ok(())
+    }
+
+    fn call_exit(&mut self, helper: &str, row: ir::Value, ret: Ret) -> Result<Vec<ir::Value>, CodegenError> {
+        let table = self.iconst(&raw const *self.table as i64);
+        let words = self.words();
+        let words = self.b.ins().stack_addr(types::I64, words, 0);
+        self.call_helper(helper, &[table, row, words], ret)
+    }
+
+    /// Stores the words of a state and answers its row.
+    fn row(&mut self, state: &FrameState) -> Result<i64, CodegenError> {
+        let mut at = 0;
+        let mut stale = Vec::with_capacity(state.stale.len());
+        for &(slot, v) in &state.stale {
+            stale.push((slot, self.store_word(v, false, &mut at)?));
+        }
+        let mut stack = Vec::with_capacity(state.stack.len());
+        for e in &state.stack {
+            stack.push(self.store_word(e.value, e.own, &mut at)?);
+        }
+        self.words_size = self.words_size.max(at as u32);
+        let row = Row {
+            unit: state.unit,
+            resume: state.resume,
+            stale: stale.into(),
+            stack: stack.into(),
+            handler: state.handler.map(|h| (h.depth, h.lasti)),
+        };
+        self.table.rows.push(row);
+        Ok(self.table.rows.len() as i64 - 1)
+    }
+
+    fn store_word(&mut self, v: cendre_ir::Value, own: bool, at: &mut i32) -> Result<Word, CodegenError> {
+        let x = self.helper_arg(v);
+        let words = self.words();
+        self.b.ins().stack_store(types::I64, x, words, *at);
+        *at += 8;
+        Ok(match self.f.ty(v).kinds {
+            Kinds::INT64 => Word::Int,
+            Kinds::FLOAT64 => Word::Float,
+            Kinds::BOOL => Word::Bool,
+            Kinds::PTR => Word::Raw,
+            _ if own => Word::Owned,
+            _ => Word::Borrowed,
+        })
+    }
+
+    /// The place of the words; its size is set when all exits are known.
+    fn words(&mut self) -> ir::StackSlot {
+        match self.words {
+            Some(slot) => slot,
+            None => {
+                let data = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8, 3);
+                *self.words.insert(self.b.create_sized_stack_slot(data))
+            }
+        }
+    }
+
+    /// Gives the place of the words its size: to be called when nothing more will be stored there.
+    pub(super) fn size_words(&mut self) {
+        if let Some(slot) = self.words {
+            self.b.func.sized_stack_slots[slot].size = self.words_size.max(8);
+        }
     }
 
     /// The same, where the top entry of the eval stack is this owned object.
@@ -116,14 +254,6 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn leave_with(&mut self, state: &FrameState, number: ir::Value) -> Result<(), CodegenError> {
-        self.spill(state)?;
-        self.set_instr_ptr(state.resume);
-        let t = self.iconst(tag::LEAVE);
-        self.b.ins().return_(&[t, number]);
-        Ok(())
-    }
-
     /// The number of an exit in the artifact's table.
     fn exit_number(&mut self, state: &FrameState, reason: &'static str) -> i64 {
         let exit = Exit { unit: state.unit, reason };
@@ -134,28 +264,6 @@ impl Lower<'_> {
         self.exits.push(exit);
         self.exit_index.insert(exit, n);
         n
-    }
-
-    fn emit_raise(&mut self, state: &FrameState, store: bool) -> Result<(), CodegenError> {
-        if store {
-            self.set_instr_ptr(state.unit);
-        }
-        self.sync_stale(state)?;
-        self.spill(state)?;
-        let t = self.iconst(tag::RAISED);
-        let zero = self.iconst(0);
-        if let Some(h) = state.handler {
-            let depth = self.iconst(i64::from(h.depth));
-            let lasti = self.iconst(i64::from(h.lasti));
-            // Answers 0 when the handler is ours to run; else (a tool watches exceptions) the interpreter takes over.
-            let r = self.call_helper("unwind", &[depth, lasti], Ret::I32)?[0];
-            let out = self.cold_block();
-            let handler = self.blocks[h.block.index()];
-            self.b.ins().brif(r, out, &[], handler, &[]);
-            self.b.switch_to_block(out);
-        }
-        self.b.ins().return_(&[t, zero]);
-        Ok(())
     }
 
     /// Boxes the stale locals into their slots.

@@ -12,7 +12,7 @@ mod heap;
 mod numbers;
 mod refs;
 
-use crate::{CodegenError, Env, Exit, helpers, tag};
+use crate::{CodegenError, Env, Exit, ExitTable, helpers, tag};
 use cendre_ir::{self as cir, FrameState, Imm, InstData, Op};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
@@ -54,6 +54,11 @@ pub(crate) struct Lower<'a> {
     exit_index: HashMap<Exit, i64>,
     exit_blocks: HashMap<ExitKey, ir::Block>,
     exit_work: Vec<(ExitKey, ir::Block)>,
+    table: Box<ExitTable>,
+    /// Where exits put the words of their frame states, with its size, and the blocks that they share.
+    words: Option<ir::StackSlot>,
+    words_size: u32,
+    shared: exits::Shared,
     signatures: HashMap<(Vec<ir::Type>, Ret), ir::SigRef>,
     call_conv: cranelift_codegen::isa::CallConv,
 }
@@ -65,14 +70,14 @@ impl std::hash::Hash for Exit {
     }
 }
 
-/// Fills `out` with the Cranelift function; answers the exits.
+/// Fills `out` with the Cranelift function; answers the exits and their frame states.
 pub(crate) fn lower(
     f: &cir::Function,
     env: &dyn Env,
     isa: &dyn TargetIsa,
     out: &mut ir::Function,
     context: &mut FunctionBuilderContext,
-) -> Result<Vec<Exit>, CodegenError> {
+) -> Result<(Vec<Exit>, Box<ExitTable>), CodegenError> {
     let call_conv = isa.default_call_conv();
     let mut signature = Signature::new(call_conv);
     signature.params.extend([AbiParam::new(types::I64); 3]);
@@ -112,6 +117,10 @@ pub(crate) fn lower(
         exit_index: HashMap::new(),
         exit_blocks: HashMap::new(),
         exit_work: Vec::new(),
+        table: Box::default(),
+        words: None,
+        words_size: 0,
+        shared: exits::Shared::default(),
         signatures: HashMap::new(),
         call_conv,
     };
@@ -121,10 +130,11 @@ pub(crate) fn lower(
         l.block(block)?;
     }
     l.emit_exits()?;
+    l.size_words();
     l.b.seal_all_blocks();
-    let Lower { b, exits, .. } = l;
+    let Lower { b, exits, table, .. } = l;
     b.finalize(isa.frontend_config());
-    Ok(exits)
+    Ok((exits, table))
 }
 
 impl Lower<'_> {
