@@ -139,8 +139,9 @@ def many_signals(seconds):
     signal.setitimer(signal.ITIMER_REAL, 0.001, 0.001)
     results = set()
     try:
-        end = time.perf_counter() + seconds
-        while time.perf_counter() < end:
+        # At least so long, and on a busy machine until enough of them have come.
+        start = time.perf_counter()
+        while (passed := time.perf_counter() - start) < seconds or hits[0] <= 5 and passed < 20:
             results.add((fib(12), sums(500), float_sums(300), sum(i * i for i in range(50)), work_with_objects(20)))
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)

@@ -117,39 +117,31 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// Inputs to the bottom of the eval stack as words, the op, outputs from there.
+    /// Inputs to the bottom of the eval stack, the op through `run_op`, outputs from there. Tags and reference counts are the
+    /// helper's work: in line they were the larger part of code that makes many generic operations.
     fn stack_op(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let Imm::HelperInt(name, oparg) = i.imm else { return bad(i) };
         let unit = self.state(i)?.unit;
         self.set_instr_ptr(unit);
+        let fr = self.fr;
         for (n, &v) in i.args.iter().enumerate() {
             let x = self.v(v);
-            let kinds = self.kinds(v);
-            let word = if kinds == Kinds::PTR {
-                x
-            } else if kinds == Kinds::NULL {
-                self.iconst(1)
-            } else if i.own >> n & 1 != 0 {
-                self.owned_word_nullable(x, kinds != Kinds::OBJECT)
-            } else {
-                self.borrowed_word(x)
-            };
-            let (fr, offset) = (self.fr, self.stack_slot(n as u32));
-            self.store(word, fr, offset);
+            let offset = self.stack_slot(n as u32);
+            self.store(x, fr, offset);
         }
-        self.set_stack_pointer(i.args.len() as u32);
-        let oparg = self.b.ins().iconst(types::I32, oparg);
-        let r = self.call_helper(name, &[oparg], Ret::I32)?[0];
+        let op = self.env.helper(name).ok_or_else(|| CodegenError::Helper(name.to_owned()))?;
+        let op = self.iconst(op as i64);
+        let counts = self.iconst(oparg & 0xffff_ffff | (i.args.len() as i64) << 32 | (i.results.len() as i64) << 48);
+        let own = self.iconst(i.own as i64);
+        let r = self.call_helper("run_op", &[op, counts, own], Ret::I32)?[0];
         let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
         let exit = self.raise_exit(i)?;
         self.branch_if(failed, exit);
         for n in 0..i.results.len() {
-            let (fr, offset) = (self.fr, self.stack_slot(n as u32));
-            let word = self.load(fr, offset);
-            let v = if self.kinds(i.results[n]) == Kinds::PTR { word } else { self.take_word(word) };
+            let offset = self.stack_slot(n as u32);
+            let v = self.load(fr, offset);
             self.set(i, n, v);
         }
-        self.set_stack_pointer(0);
         Ok(())
     }
 

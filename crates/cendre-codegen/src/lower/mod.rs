@@ -318,7 +318,6 @@ impl Lower<'_> {
         let missing = || CodegenError::Helper(name.to_owned());
         let prefix = match helpers::find(name) {
             Some(row) => row.prefix,
-            None if name.starts_with("op_") => helpers::Prefix::Frame,
             None => return Err(missing()),
         };
         let address = self.env.helper(name).ok_or_else(missing)?;

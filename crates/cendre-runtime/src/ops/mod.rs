@@ -106,6 +106,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             exceptions:
                 op_push_exc_info op_pop_except op_check_exc_match op_check_eg_match op_with_except_start op_reraise
                 op_end_async_for op_cleanup_throw op_raise_varargs;
+            stack: run_op;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge for_iter binary_op compare_op is_true
                 contains get_attr store_attr subscr store_subscr call_vector call_owned unbound_local_error drop_stack dealloc;

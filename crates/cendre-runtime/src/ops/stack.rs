@@ -5,7 +5,9 @@
 
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
-use cendre_cpython::stackref::StackRef;
+use cendre_cpython::refcount;
+use cendre_cpython::stackref::{INT_TAG, StackRef};
+use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::unicodeobject::AsciiObject;
 use core::ffi::CStr;
@@ -257,5 +259,47 @@ impl Objects {
             }
             first
         }
+    }
+}
+
+/// Runs a stack op for machine code: gives the inputs, which it stored as plain words at the bottom of the stack, their tags, and takes
+/// the outputs off again, as plain words with a reference of their own. `counts`: oparg, inputs << 32, outputs << 48; `own`: the inputs
+/// whose references the op consumes. 0, or -1 with an exception set.
+///
+/// # Safety
+/// Called by machine code for its own frame; the words are objects, null, or tagged ints.
+pub(crate) unsafe extern "C" fn run_op(
+    ts: *mut ThreadState,
+    fr: *mut Frame,
+    op: unsafe extern "C" fn(*mut ThreadState, *mut Frame, u32) -> i32,
+    counts: u64,
+    own: u64,
+) -> i32 {
+    // SAFETY: the caller's contract; the stack is as deep as the bytecode's own inputs and outputs.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        let inputs = (counts >> 32 & 0xffff) as usize;
+        for n in 0..inputs {
+            let word = *base.add(n);
+            let owned = own >> n & 1 != 0;
+            *base.add(n) = if owned { StackRef::from_steal_or_null(word.0 as *mut PyObject) } else { word.borrow() };
+        }
+        (*fr).stackpointer = base.add(inputs);
+        let status = op(ts, fr, counts as u32);
+        if status < 0 {
+            return status;
+        }
+        for n in 0..(counts >> 48) as usize {
+            let word = *base.add(n);
+            if word.0 & INT_TAG != INT_TAG {
+                let o = word.as_ptr();
+                if !word.owns() && !o.is_null() {
+                    refcount::incref(o);
+                }
+                *base.add(n) = StackRef(o as usize);
+            }
+        }
+        (*fr).stackpointer = base;
+        status
     }
 }
