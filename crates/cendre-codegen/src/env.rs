@@ -63,6 +63,7 @@ pub struct Offsets {
     pub func_globals: i32,
     pub func_builtins: i32,
     pub func_vectorcall: i32,
+    pub func_closure: i32,
     pub func_name: i32,
     pub func_qualname: i32,
     // iterators
@@ -80,29 +81,16 @@ pub struct Offsets {
     pub exc_previous_item: i32,
     pub gen_name: i32,
     pub gen_qualname: i32,
-    pub gen_weakreflist: i32,
-    pub gen_origin: i32,
     // CodeRecord
     pub record_body: i32,
     pub record_code: i32,
     pub record_version: i32,
-    /// First shell that is ready (the next one is its frame's `previous`), and their number.
+    /// First shell that is ready (the next one is its frame's `previous`).
     pub record_shelf: i32,
-    pub record_shelved: i32,
-    /// Counters.
-    pub record_values: i32,
+    /// A counter.
     pub record_resumed: i32,
-    // an await's cell: the callee that it met last
-    pub site_code: i32,
-    pub site_vectorcall: i32,
-    pub site_nargs: i32,
-    pub site_record: i32,
-    pub site_body: i32,
-    pub site_at: i32,
-    pub site_first: i32,
-    /// Bytes of the slots behind the arguments.
-    pub site_unbound: i32,
-    pub site_finished: i32,
+    /// Of an await: how often it had its value in line.
+    pub site_in_line: i32,
     // a resumption's cell: where the generator stood that it met last
     pub cell_instr_ptr: i32,
     pub cell_record: i32,
@@ -154,10 +142,28 @@ pub struct Callee {
 /// An `await f(...)` as machine code sees it.
 #[derive(Clone, Copy, Debug)]
 pub struct AwaitSite {
-    /// Its cell, which lives as long as the code object.
+    /// The runtime's record of it, which lives as long as the code object.
     pub address: u64,
     /// Its SEND, in code units.
     pub send_unit: u32,
+    /// What it calls in line.
+    pub callee: Option<Awaited>,
+}
+
+/// A coroutine function that is called in line where it is awaited: positional arguments fill its first slots, and free variables its last
+/// ones; nothing else is to be done before its first RESUME, which is entry 0 of its body.
+#[derive(Clone, Copy, Debug)]
+pub struct Awaited {
+    /// The word that holds the address of its code object (null once that is gone).
+    pub cell: u64,
+    /// Its CodeRecord.
+    pub record: u64,
+    pub argcount: u32,
+    pub nlocalsplus: u32,
+    /// Free variables.
+    pub free: u32,
+    /// Its code can handle exceptions: then its own exception state must be the thread's while it runs.
+    pub handles: bool,
 }
 
 /// The runtime's side of code generation.

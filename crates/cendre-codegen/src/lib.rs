@@ -10,7 +10,7 @@ mod exit_table;
 mod helpers;
 mod lower;
 
-pub use env::{Addresses, AwaitSite, Callee, Compiled, Env, Exit, Offsets};
+pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
 pub use exit_table::{ExitTable, Row, Word};
 pub use helpers::{HELPERS, Helper, Prefix};
 

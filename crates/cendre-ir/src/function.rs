@@ -183,6 +183,10 @@ pub struct AwaitSite {
     pub call: u32,
     pub get_awaitable: u32,
     pub send: u32,
+    /// Where it goes on with the value.
+    pub behind: u32,
+    /// The code object of the function that is probably called.
+    pub callee: Option<ObjId>,
 }
 
 impl Function {

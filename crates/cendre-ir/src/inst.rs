@@ -372,17 +372,21 @@ ops! {
     CallInit "call.init" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
     /// As `call.py`, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
     CallPyRaw "call.py.raw" (Object, Nullable, Rest) Obj -> Pair, WRITES | OBSERVABLE | RAISES;
-    /// The int that `call.py.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).
+    /// The int that `call.py.raw` or `await.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).
     RetInt "ret.int" (Ptr, Nullable) None -> Int, WRITES | LEAVES;
     /// The same for a double.
     RetFloat "ret.float" (Ptr, Nullable) None -> Float, WRITES | LEAVES;
-    /// Awaited call: callable, self or null, arguments. (tag, value): 0 = finished with the value; 1 = suspended: value is the receiver, what it yielded is in the
-    /// frame's scratch word; 3 = declined and called: value is the awaitable. Immediate: await site number.
+    /// Awaited call: callable, self or null, arguments. (tag, value): 0 = finished with the value; 1 = suspended: value is the receiver, what it yielded
+    /// is for `yielded`; 3 = declined and called: value is the awaitable. Immediate: await site number.
     AwaitCall "await.call" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
+    /// The same of a caller that takes numbers unboxed. Tag 0 = finished: tag and value are for `ret.*` then.
+    AwaitRaw "await.raw" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
+    /// `await.call` whose value the function returns at once: where its own caller takes numbers, it may end in here with the number.
+    AwaitTail "await.tail" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
     /// Sends a value to a receiver. (tag, value): 0 = finished (StopIteration's value), 1 = yielded the value.
     Send "send" (Object, Object) Int -> Pair, WRITES | OBSERVABLE | RAISES;
-    /// The word in which a suspended awaited call left what it yielded: owned.
-    Yielded "yielded" () None -> Object, READS;
+    /// What a suspended awaited call yielded (argument: its tag): owned.
+    Yielded "yielded" (Ptr) None -> Object, READS;
     /// Resumes a generator of a compiled loop. (tag, value): 0 = the item, 1 = exhausted.
     GenNext "gen.next" (Object) None -> Pair, WRITES | OBSERVABLE | RAISES;
 

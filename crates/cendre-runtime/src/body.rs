@@ -13,6 +13,10 @@ pub const RAISED: u64 = cendre_codegen::tag::RAISED as u64;
 pub const LEAVE: u64 = cendre_codegen::tag::LEAVE as u64;
 /// Suspended: `value` is what was yielded, owned.
 pub const YIELDED: u64 = cendre_codegen::tag::YIELDED as u64;
+/// Only to callers that take numbers: an int, not boxed.
+pub const RETURNED_INT: u64 = cendre_codegen::tag::RETURNED_INT as u64;
+/// The same: the bits of a double.
+pub const RETURNED_FLOAT: u64 = cendre_codegen::tag::RETURNED_FLOAT as u64;
 
 /// How a body ended.
 #[repr(C)]

@@ -5,11 +5,13 @@
 //! the GIL held, so that the compiler's thread can use it without.
 
 use crate::coro::data::{AwaitSite, ResumeCell};
+use crate::driver;
 use crate::entries::{self, Kind, vectorcall};
 use crate::facts;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
 use crate::{coro, frames, numbers, ops};
+use cendre_bytecode::Opcode;
 use cendre_codegen::{Addresses, Callee, Env, Offsets};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::UnicodeEntry;
@@ -76,6 +78,7 @@ pub static OFFSETS: Offsets = Offsets {
     func_globals: o::FUNC_GLOBALS,
     func_builtins: o::FUNC_BUILTINS,
     func_vectorcall: o::FUNC_VECTORCALL,
+    func_closure: offset_of!(FunctionObject, func_closure) as i32,
     func_name: offset_of!(FunctionObject, func_name) as i32,
     func_qualname: offset_of!(FunctionObject, func_qualname) as i32,
     range_start: o::RANGE_ITER_START,
@@ -91,24 +94,12 @@ pub static OFFSETS: Offsets = Offsets {
     exc_previous_item: o::EXC_PREVIOUS_ITEM,
     gen_name: offset_of!(GenObject, gi_name) as i32,
     gen_qualname: offset_of!(GenObject, gi_qualname) as i32,
-    gen_weakreflist: o::GEN_WEAKREFLIST,
-    gen_origin: offset_of!(GenObject, gi_origin_or_finalizer) as i32,
     record_body: offset_of!(CodeRecord, body) as i32,
     record_code: offset_of!(CodeRecord, code) as i32,
     record_version: offset_of!(CodeRecord, version) as i32,
     record_shelf: offset_of!(CodeRecord, coro.shelf) as i32,
-    record_shelved: offset_of!(CodeRecord, coro.shelved) as i32,
-    record_values: offset_of!(CodeRecord, coro.stats.values) as i32,
     record_resumed: offset_of!(CodeRecord, coro.stats.resumed) as i32,
-    site_code: offset_of!(AwaitSite, callee.code) as i32,
-    site_vectorcall: offset_of!(AwaitSite, callee.vectorcall) as i32,
-    site_nargs: offset_of!(AwaitSite, callee.nargs) as i32,
-    site_record: offset_of!(AwaitSite, callee.record) as i32,
-    site_body: offset_of!(AwaitSite, callee.body) as i32,
-    site_at: offset_of!(AwaitSite, callee.at) as i32,
-    site_first: offset_of!(AwaitSite, callee.first) as i32,
-    site_unbound: offset_of!(AwaitSite, callee.unbound) as i32,
-    site_finished: offset_of!(AwaitSite, finished) as i32,
+    site_in_line: offset_of!(AwaitSite, in_line) as i32,
     cell_instr_ptr: offset_of!(ResumeCell, instr_ptr) as i32,
     cell_record: offset_of!(ResumeCell, record) as i32,
     cell_body: offset_of!(ResumeCell, body) as i32,
@@ -186,9 +177,10 @@ impl PlainEnv {
                             callees.insert(*code, found);
                         }
                     }
-                    (Op::AwaitCall, Imm::Int(number), Some(state)) => {
+                    (Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail, Imm::Int(number), Some(state)) => {
                         let unit = function.states[state.index()].unit;
-                        if let Some(site) = await_site(record, *number, unit) {
+                        let likely = function.await_sites.get(*number as usize).and_then(|s| s.callee);
+                        if let Some(site) = await_site(record, *number, unit, likely) {
                             sites.insert((*number, unit), site);
                         }
                     }
@@ -233,9 +225,15 @@ pub fn is_direct_call(op: Op) -> bool {
     matches!(op, Op::CallPy | Op::CallPyRaw | Op::CallInit)
 }
 
-/// What machine code needs of an await.
-unsafe fn await_site(record: *mut CodeRecord, number: i64, call_unit: u32) -> Option<cendre_codegen::AwaitSite> {
-    // SAFETY: the record of the code that is compiled, which is alive; the front end says where its CALLs are.
+/// What machine code needs of an await. `likely`: the code object of the function that is probably called.
+unsafe fn await_site(
+    record: *mut CodeRecord,
+    number: i64,
+    call_unit: u32,
+    likely: Option<ObjId>,
+) -> Option<cendre_codegen::AwaitSite> {
+    // SAFETY: the record of the code that is compiled, which is alive, as is what the front end has from facts of this
+    // compilation; the front end says where its CALLs are. A callee that was seen before is pinned, so its record can be asked.
     unsafe {
         let units = CodeObject::units((*record).code);
         let site = (*record).coro.site(number, (*record).code, units.add(call_unit as usize));
@@ -243,7 +241,32 @@ unsafe fn await_site(record: *mut CodeRecord, number: i64, call_unit: u32) -> Op
             return None;
         }
         let send_unit = (*site).send.offset_from(units) as u32;
-        Some(cendre_codegen::AwaitSite { address: site as u64, send_unit })
+        let seen = if (*site).callee.is_null() { core::ptr::null_mut() } else { (*(*site).callee).code };
+        let code = likely.map_or(seen, |code| code.0 as *mut CodeObject);
+        let callee = if code.is_null() || !coro::enabled() { None } else { awaited(code) };
+        Some(cendre_codegen::AwaitSite { address: site as u64, send_unit, callee })
+    }
+}
+
+/// What an awaited call in line needs of a code object; None: leave it to the runtime.
+unsafe fn awaited(code: *mut CodeObject) -> Option<cendre_codegen::Awaited> {
+    // SAFETY: a live code object; the GIL is held.
+    unsafe {
+        let start = coro::data::read_start(code).filter(|s| s.awaitable && s.positional && s.cells.is_empty())?;
+        let record = record::find_or_make(code);
+        if record.is_null() {
+            return None;
+        }
+        (*record).pinned = true;
+        Some(cendre_codegen::Awaited {
+            cell: &raw mut (*record).code as u64,
+            record: record as u64,
+            argcount: start.argcount,
+            nlocalsplus: (*code).co_nlocalsplus as u32,
+            free: start.free,
+            // A cache may look like one: then it is linked for nothing.
+            handles: driver::code_bytes(code).chunks(2).any(|unit| unit[0] == Opcode::PushExcInfo as u8),
+        })
     }
 }
 

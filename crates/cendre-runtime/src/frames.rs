@@ -8,6 +8,7 @@
 use crate::body::{self, BodyResult};
 use crate::driver;
 use crate::ext;
+use crate::numbers;
 use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
@@ -463,13 +464,7 @@ pub unsafe extern "C" fn finish_call(
     // SAFETY: the caller's contract. Nothing in `finish` panics but for bugs; unwinding out of here aborts the process.
     unsafe {
         // A number for the caller, of a frame that somebody kept.
-        let (tag, value) = match tag as i64 {
-            cendre_codegen::tag::RETURNED_INT => (body::RETURNED, ffi::PyLong_FromLongLong(value as i64) as u64),
-            cendre_codegen::tag::RETURNED_FLOAT => (body::RETURNED, ffi::PyFloat_FromDouble(f64::from_bits(value)) as u64),
-            _ => (tag, value),
-        };
-        let tag = if tag == body::RETURNED && value == 0 { body::RAISED } else { tag };
-        finish(ts, fr, record, BodyResult::new(tag, value))
+        finish(ts, fr, record, numbers::boxed_result(BodyResult::new(tag, value)))
     }
 }
 

@@ -2,7 +2,7 @@
 //!
 //! Invariant: nothing here runs Python code, except the end of the object that a slot held before.
 
-use crate::body::BodyResult;
+use crate::body::{self, BodyResult};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
@@ -19,6 +19,22 @@ pub(crate) unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
 pub(crate) unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
     // SAFETY: machine code holds the GIL.
     unsafe { ffi::PyFloat_FromDouble(x) }
+}
+
+/// A body's answer with a number in it as one with an object; without memory, raised.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn boxed_result(result: BodyResult) -> BodyResult {
+    // SAFETY: the caller's contract.
+    let number = unsafe {
+        match result.tag {
+            body::RETURNED_INT => ffi::PyLong_FromLongLong(result.value as i64),
+            body::RETURNED_FLOAT => ffi::PyFloat_FromDouble(f64::from_bits(result.value)),
+            _ => return result,
+        }
+    };
+    if number.is_null() { BodyResult::new(body::RAISED, 0) } else { BodyResult::new(body::RETURNED, number as u64) }
 }
 
 /// (0, value) if the `int` fits 64 bits, else (1, 0).

@@ -3,6 +3,7 @@
 use super::flow::AwaitShape;
 use super::state::{Kind, Val};
 use super::{Refusal, Translator, flag};
+use crate::facts::FunctionFact;
 use crate::{Edge, Instr, Opcode};
 use cendre_ir::{Imm, ObjId, Op, Value};
 
@@ -38,16 +39,14 @@ impl Translator<'_> {
             Kind::Object => Some(n as u32 + 1),
             _ => None,
         };
-        let function = self.likely_function(callable).or_else(|| {
-            i.call_cache().filter(|c| c.func_version != 0 && !generic).and_then(|c| self.facts.function_version(c.func_version))
-        });
-        let direct = function
+        let direct = self
+            .function_called(i, callable)
             .filter(|f| f.exact_args.is_some() && f.exact_args == given && f.flags & flag::ANY_GENERATOR == 0)
             .map(|f| f.code);
         self.observe();
         let operands = self.take_operands(n + 2)?;
         let state = self.raising();
-        if let (Some(code), Some(kind)) = (direct, self.number_wanted(i)) {
+        if let (Some(code), Some(kind)) = (direct, self.number_wanted(i.next)) {
             let pair = self.emit_many(Op::CallPyRaw, Imm::Obj(code), &operands.args, operands.own, Some(state), 0);
             let [tag, raw] = pair[..] else { return Ok(()) };
             self.stack.push(Val::object(raw, true));
@@ -70,14 +69,22 @@ impl Translator<'_> {
         Ok(())
     }
 
-    /// What number the consumer of a call's result has seen so far, if it is one of the arithmetic right behind.
-    fn number_wanted(&self, i: &Instr) -> Option<Kind> {
-        if self.facts.is_generic(i.next) {
+    /// The function that is probably called.
+    fn function_called(&self, i: &Instr, callable: Val) -> Option<FunctionFact> {
+        self.likely_function(callable).or_else(|| {
+            let cache = i.call_cache().filter(|c| c.func_version != 0 && !self.facts.is_generic(i.offset))?;
+            self.facts.function_version(cache.func_version)
+        })
+    }
+
+    /// What number the consumer of a call's result, which is on top at `unit`, has seen so far, if it is one of the arithmetic right behind.
+    fn number_wanted(&self, unit: u32) -> Option<Kind> {
+        if self.facts.is_generic(unit) {
             return None;
         }
         let mut above = 0;
-        for next in &self.instrs[self.flow.index_of(i.next)..] {
-            if self.flow.is_leader(next.start) || next.jump_target.is_some() {
+        for next in &self.instrs[self.flow.index_of(unit)..] {
+            if next.start != unit && self.flow.is_leader(next.start) || next.jump_target.is_some() {
                 return None;
             }
             let effect = next.stack_effect(Edge::Next);
@@ -241,26 +248,44 @@ impl Translator<'_> {
     /// `await f(...)`: three ways on, each an edge of its own.
     fn awaited_call(&mut self, i: &Instr, shape: AwaitShape) -> Result<(), Refusal> {
         let n = i.arg as usize;
+        let callable = self.peek(n + 2)?;
+        let function = self.function_called(i, callable);
+        if let Some(f) = function.filter(|f| f.flags & flag::COROUTINE != 0) {
+            self.awaited.insert(shape.site, f.code);
+        }
         self.observe();
         let operands = self.take_operands(n + 2)?;
         let state = self.raising();
-        let pair = self.emit_many(Op::AwaitCall, Imm::Int(i64::from(shape.site)), &operands.args, operands.own, Some(state), 0);
+        let wanted = self.number_wanted(shape.behind);
+        let returned = self.stack.is_empty() && self.instrs[self.flow.index_of(shape.behind)].base == Opcode::ReturnValue;
+        let op = match wanted {
+            Some(_) => Op::AwaitRaw,
+            None if returned => Op::AwaitTail,
+            None => Op::AwaitCall,
+        };
+        let pair = self.emit_many(op, Imm::Int(i64::from(shape.site)), &operands.args, operands.own, Some(state), 0);
         let [tag, value] = pair[..] else { return Ok(()) };
+
         self.f.set_type(value, cendre_ir::Type::OBJECT);
         let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
         let (finished, rest) = self.branch(done);
 
-        // Finished: no coroutine was ever built. Tracing learns of the return at END_SEND, so a check that leaves does so there.
+        // Finished: no coroutine was ever built. What tools learn of it is the instruction's own business.
         self.at = Some(finished);
         let locals = self.locals.clone();
-        let none = self.const_obj(self.known.none);
-        self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
+        let depth = self.stack.len();
         self.stack.push(Val::object(value, true));
-        self.observed_at(shape.end_send);
-        let top = self.stack.len();
-        self.stack.remove(top - 2);
+        let mut state = self.state_at(shape.behind);
+        if let Some(kind) = wanted {
+            let op = if kind == Kind::Int { Op::RetInt } else { Op::RetFloat };
+            let x = self.value(op, Imm::None, &[tag, value], Some(state));
+            self.stack[depth] = Val::number(kind, x);
+            state = self.state_at(shape.behind);
+        }
+        self.looked = None;
+        self.reload(shape.behind, state);
         self.go(shape.behind)?;
-        self.stack.pop();
+        self.stack.truncate(depth);
         self.locals = locals;
 
         // Suspended: the receiver stays on the stack, what it yielded goes on to whoever resumes us.
@@ -269,12 +294,12 @@ impl Translator<'_> {
         let (suspended, declined) = self.branch(suspended);
         self.at = Some(suspended);
         let locals = self.locals.clone();
-        let yielded = self.value(Op::Yielded, Imm::None, &[], None);
+        let yielded = self.value(Op::Yielded, Imm::None, &[tag], None);
         self.stack.push(Val::object(value, true));
         self.stack.push(Val::object(yielded, true));
         self.observed_at(shape.yield_value);
         self.go(shape.yield_value)?;
-        self.stack.truncate(top - 2);
+        self.stack.truncate(depth);
         self.locals = locals;
 
         // Declined, and called the ordinary way: go on with what it returned.

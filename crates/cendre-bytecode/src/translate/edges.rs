@@ -166,19 +166,30 @@ impl Translator<'_> {
 
     /// Ends the current block in a jump to a leader.
     pub fn go(&mut self, unit: u32) -> Result<(), Refusal> {
-        let Some(block) = self.at.take() else { return Ok(()) };
-        self.go_from(block, unit)
+        self.go_on(unit, false);
+        Ok(())
+    }
+
+    /// The same; `outside`: with values that are unknown, as if it came in from the interpreter.
+    pub fn go_on(&mut self, unit: u32, outside: bool) {
+        if let Some(block) = self.at.take() {
+            self.edge_to(unit, block, outside);
+        }
     }
 
     /// The same from an open block, with the present state.
     pub fn go_from(&mut self, block: ir::Block, unit: u32) -> Result<(), Refusal> {
-        let edge = Edge { block, state: Abstract::of(self), outside: false };
+        self.edge_to(unit, block, false);
+        Ok(())
+    }
+
+    fn edge_to(&mut self, unit: u32, block: ir::Block, outside: bool) {
+        let edge = Edge { block, state: Abstract::of(self), outside };
         if self.leaders.contains_key(&unit) {
             self.convert(unit, edge);
         } else {
             self.edges.entry(unit).or_default().push(edge);
         }
-        Ok(())
     }
 
     /// Starts a leader: fixes its shape, converts the edges that are there. False: dead code.
@@ -374,8 +385,10 @@ impl Translator<'_> {
                     };
                     let x = self.value(op, Imm::None, &[v.v], Some(state));
                     self.stack[n] = Val::number(k, x);
-                    let state = self.dropping(true);
-                    self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
+                    if v.own {
+                        let state = self.dropping(true);
+                        self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
+                    }
                     Val::number(k, x)
                 }
                 _ => {

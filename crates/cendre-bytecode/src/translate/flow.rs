@@ -86,6 +86,10 @@ impl Flow {
     pub fn index_of(&self, unit: u32) -> usize {
         self.index.get(&unit).copied().unwrap_or(0)
     }
+    /// Does an await go on here with its value?
+    pub fn is_behind_await(&self, unit: u32) -> bool {
+        self.awaits.values().any(|a| a.behind == unit)
+    }
     pub fn all_leaders(&self) -> impl Iterator<Item = u32> + '_ {
         self.leaders.iter().copied()
     }

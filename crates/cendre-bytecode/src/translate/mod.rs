@@ -106,6 +106,8 @@ pub(crate) struct Translator<'a> {
     consts: HashMap<(u8, u64), (ir::Block, Value)>,
     /// Stale locals at the drops of the present instruction that may have run a finaliser.
     looked: Option<Vec<(u32, Value)>>,
+    /// By number of the await: the code object of the function that is probably called.
+    pub awaited: HashMap<u32, ObjId>,
     /// Globals are read through cells: every way in checks that the frame's globals are the ones.
     pub reads_globals: bool,
 }
@@ -159,6 +161,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             handlers: HashMap::new(),
             consts: HashMap::new(),
             looked: None,
+            awaited: HashMap::new(),
             reads_globals: facts.globals().is_some() && instrs.iter().any(|i| i.base == Opcode::LoadGlobal),
         };
         let f = t.run()?;
@@ -181,7 +184,13 @@ impl Translator<'_> {
         let mut sites: Vec<_> = self.flow.awaits.values().collect();
         sites.sort_by_key(|a| a.site);
         self.f.await_sites =
-            sites.iter().map(|a| ir::AwaitSite { call: a.call, get_awaitable: a.get_awaitable, send: a.send }).collect();
+            sites.iter().map(|a| ir::AwaitSite {
+                call: a.call,
+                get_awaitable: a.get_awaitable,
+                send: a.send,
+                behind: a.behind,
+                callee: self.awaited.get(&a.site).copied(),
+            }).collect();
         Ok(self.f)
     }
 
@@ -206,7 +215,9 @@ impl Translator<'_> {
             n += 1;
             let Some(next) = self.instrs.get(n) else { return Err(Refusal::new("runs off the end")) };
             if self.flow.is_leader(next.start) {
-                self.go(next.start)?;
+                // What an await went on with without suspending decides how values arrive; behind a suspension they are checked.
+                let checked = i.base == Opcode::EndSend && self.flow.is_behind_await(next.start) && !self.facts.is_generic(next.offset);
+                self.go_on(next.start, checked);
                 return Ok(());
             }
         }
@@ -416,6 +427,11 @@ impl Translator<'_> {
         self.looked = None;
         let state = self.state_at(unit);
         self.emit(Op::Checkpoint, Imm::None, &[], 0, Some(state));
+        self.reload(unit, state);
+    }
+
+    /// Behind an instruction that may have let somebody write into the frame: numbers that are still needed are those of the slots then.
+    pub fn reload(&mut self, unit: u32, state: State) {
         for n in 0..self.locals.len() {
             self.locals[n].cached = None;
             let Some((kind, v)) = self.locals[n].number else { continue };

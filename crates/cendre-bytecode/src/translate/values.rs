@@ -362,8 +362,8 @@ impl Translator<'_> {
 
     pub fn return_value(&mut self) -> Result<(), Refusal> {
         let v = self.pop()?;
-        // Numbers go back unboxed to callers that take them; a generator's value does not.
-        let raw = matches!(v.kind, Kind::Int | Kind::Float) && self.code.flags & super::flag::ANY_GENERATOR == 0;
+        // Numbers go back unboxed to callers that take them.
+        let raw = matches!(v.kind, Kind::Int | Kind::Float);
         let o = if raw { v } else { self.make_own(v) };
         let rest = std::mem::take(&mut self.stack);
         self.drop_values(&rest);

@@ -1,15 +1,15 @@
 //! Awaited calls and resumptions in line: `await.call`, `send`, `gen.next`.
 //!
-//! What the runtime's `coro/{call,run,shell}.rs` do, for the case that nothing is unusual: the site's cell says which code object ran
-//! here last, so a call is a few compares, a shell from the shelf, its frame filled, linked, run, unlinked. Whatever differs
-//! goes to the runtime, which does all of it and fills the cell.
-//! Invariants: a cell is believed only together with the record that it names (whose `version` is `!0`, and whose `code` is null,
-//! once the code object is gone); what the runtime keeps true of shells on the shelf is listed in `coro/shell.rs`; a frame is linked last.
+//! What the runtime's `coro/{call,run,shell}.rs` do, for the case that nothing is unusual. Who is called is known when this is compiled, so a
+//! call is a few compares, a shell from the shelf, its frame filled, linked, run, unlinked. Where a generator is resumed, the site's cell
+//! says where it stood last. Whatever differs goes to the runtime, which does all of it.
+//! Invariants: a record's `version` is `!0` while it has no body, and its `code` null once the code object is gone; what the runtime
+//! keeps true of shells on the shelf is listed in `coro/shell.rs`; a frame is linked last.
 //! Read docs/internals/awaits.md, "In line".
 
 use super::{Lower, Ret, bad};
-use crate::{AwaitSite, CodegenError, tag};
-use cendre_ir::{Imm, InstData, Kinds};
+use crate::{AwaitSite, Awaited, CodegenError, tag};
+use cendre_ir::{Imm, InstData, Kinds, Op};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// States of a generator's frame, as bytes (`PyFrameState`).
@@ -26,20 +26,23 @@ mod answer {
 }
 
 impl Lower<'_> {
-    /// `await.call`: (tag, value); what a suspended callee yielded goes to word 0 of the scratch words, for `yielded`.
+    /// `await.call`, `await.raw`, `await.tail`.
     pub(super) fn await_call(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let Imm::Int(number) = i.imm else { return bad(i) };
         let unit = self.state(i)?.unit;
         let (slow, done) = (self.cold_block(), self.new_block());
-        let params: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(done, types::I64));
+        // What the IR sees, what a suspended callee yielded, and what kind of value it is.
+        let [t, value, yielded, kind]: [ir::Value; 4] = core::array::from_fn(|_| self.b.append_block_param(done, types::I64));
         let has_self = match self.kinds(i.args[1]) {
             Kinds::NULL => Some(false),
             Kinds::OBJECT => Some(true),
             _ => None,
         };
-        match (self.env.await_site(number, unit), has_self) {
-            (Some(site), Some(has_self)) => self.await_in_line(i, site, has_self, slow, done)?,
-            _ => self.jump(slow, &[]),
+        let site = self.env.await_site(number, unit);
+        let given = has_self.map(|me| i.args.len() as u32 - if me { 1 } else { 2 });
+        match site.and_then(|site| Some((site, site.callee.filter(|c| Some(c.argcount) == given)?))) {
+            Some((site, callee)) => self.await_in_line(i, site, callee, slow, done)?,
+            None => self.jump(slow, &[]),
         }
 
         self.b.switch_to_block(slow);
@@ -47,46 +50,65 @@ impl Lower<'_> {
         let (callable, first, n) = self.place_args(i);
         let site = self.iconst(number);
         let r = self.call_helper("await_call", &[site, callable, first, n], Ret::Pair)?;
-        // In args[-1]. The drops below may use the scratch words.
-        let before = self.load(first, -8);
-        self.jump(done, &[r[0], r[1], before]);
+        let yielded_there = self.load(first, -8);
+        let object = self.iconst(tag::RETURNED);
+        self.jump(done, &[r[0], r[1], yielded_there, object]);
 
+        // If tools changed meanwhile they want to see how an awaited object ends.
         self.b.switch_to_block(done);
         self.drop_owned_args(i, None)?;
-        let (fr, offset) = (self.fr, self.stack_slot(0));
-        self.store(params[2], fr, offset);
-        self.finish_pair(i, params[0], params[1])
+        let (watched, told) = (self.cold_block(), self.new_block());
+        let after: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(told, types::I64));
+        let changed = self.version_changed();
+        let args = [t, value, kind].map(BlockArg::Value);
+        self.b.ins().brif(changed, watched, &[], told, &args);
+        self.b.switch_to_block(watched);
+        let r = self.call_helper("await_watched", &[t, kind, value], Ret::Pair)?;
+        let object = self.iconst(tag::RETURNED);
+        self.jump(told, &[r[0], r[1], object]);
+        self.b.switch_to_block(told);
+        let [t, value, kind] = after;
+        self.finish_pair(i, t, value)?;
+        self.awaited.insert(i.results[0], super::Awaited { kind, yielded });
+        if i.op == Op::AwaitTail {
+            // Not zero only if our caller takes numbers.
+            let (number_there, object_there) = (self.new_block(), self.new_block());
+            self.b.ins().brif(kind, number_there, &[], object_there, &[]);
+            self.b.switch_to_block(number_there);
+            let Some(behind) = self.f.await_sites.get(number as usize).map(|s| s.behind) else { return bad(i) };
+            self.set_instr_ptr(behind);
+            self.b.ins().return_(&[kind, value]);
+            self.b.switch_to_block(object_there);
+        }
+        Ok(())
     }
 
     fn await_in_line(
         &mut self,
         i: &InstData,
         site: AwaitSite,
-        has_self: bool,
+        callee: Awaited,
         slow: ir::Block,
         done: ir::Block,
     ) -> Result<(), CodegenError> {
         let o = *self.env.offsets();
         let (ts, fr) = (self.ts, self.fr);
         let callable = self.arg(i, 0);
-        let args = &i.args[if has_self { 1 } else { 2 }..];
-        let cell = self.iconst(site.address as i64);
+        let args = &i.args[i.args.len() - callee.argcount as usize..];
 
-        // The same function as last time, with as many arguments as it takes?
+        // The function that it was?
         let class = self.load(callable, o.ob_type);
         let function = self.is_const(class, self.env.addresses().function_type as i64);
         self.branch_unless(function, slow);
         let code = self.load(callable, o.func_code);
-        self.same_as(code, cell, o.site_code, slow);
+        let cell = self.iconst(callee.cell as i64);
+        self.same_as(code, cell, 0, slow);
         let vectorcall = self.load(callable, o.func_vectorcall);
-        self.same_as(vectorcall, cell, o.site_vectorcall, slow);
-        let given = self.iconst(args.len() as i64);
-        self.same_as(given, cell, o.site_nargs, slow);
+        let plain = self.is_const(vectorcall, self.env.addresses().python_vectorcall as i64);
+        self.branch_unless(plain, slow);
 
-        // May its body run, and is a shell ready?
-        let record = self.load(cell, o.site_record);
-        let body = self.load(record, o.record_body);
-        self.same_as(body, cell, o.site_body, slow);
+        // May its body run (without one its version is `!0`), and is a shell ready?
+        let record = self.iconst(callee.record as i64);
         let remaining = self.may_run(record, slow);
         let tracked = self.load32(ts, o.ts_coroutine_origin_tracking_depth);
         self.branch_if(tracked, slow);
@@ -96,110 +118,100 @@ impl Lower<'_> {
             let name = self.load(callable, of_function);
             self.same_as(name, g, of_generator, slow);
         }
-        let count = self.load32(code, o.ob_refcnt);
-        let immortal = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, count, 0);
-        self.branch_if(immortal, slow);
 
-        // Take the shell, which owns its code object now.
+        // Take the shell. It still borrows its code object, but that is counted, so that it lives.
         let next = self.load(g, o.gen_iframe + o.fr_previous);
         self.store(next, record, o.record_shelf);
-        self.add_to_word(record, o.record_shelved, -1);
-        let more = self.b.ins().iadd_imm_s(count, 1);
-        self.store(more, code, o.ob_refcnt);
-        self.store(code, g, o.gen_iframe + o.fr_executable);
+        self.add_to_count(code, 1);
 
-        // Fill its frame. Arguments and function are lent: the caller keeps them.
+        // Fill its frame. Arguments, function and free variables are lent: the caller keeps them.
         let funcobj = self.borrowed_word(callable);
         self.store(funcobj, g, o.gen_iframe + o.fr_funcobj);
         let globals = self.load(callable, o.func_globals);
         self.store(globals, g, o.gen_iframe + o.fr_globals);
         let builtins = self.load(callable, o.func_builtins);
         self.store(builtins, g, o.gen_iframe + o.fr_builtins);
-        let first = self.load(cell, o.site_first);
-        self.store(first, g, o.gen_iframe + o.fr_instr_ptr);
         let locals = o.gen_iframe + o.fr_localsplus;
         for (n, &v) in args.iter().enumerate() {
             let x = self.v(v);
             let word = self.borrowed_word(x);
             self.store(word, g, locals + 8 * n as i32);
         }
-        let rest = self.b.ins().iadd_imm_s(g, i64::from(locals) + 8 * args.len() as i64);
-        let bytes = self.load(cell, o.site_unbound);
-        let end = self.b.ins().iadd(rest, bytes);
-        let unbound = self.iconst(1);
-        self.each_word(rest, end, None, |l, p, _| {
-            l.store(unbound, p, 0);
-            None
-        });
-        self.store(end, g, o.gen_iframe + o.fr_stackpointer);
+        let behind_args = args.len() as u32..callee.nlocalsplus - callee.free;
+        if !behind_args.is_empty() {
+            let unbound = self.iconst(1);
+            for n in behind_args {
+                self.store(unbound, g, locals + 8 * n as i32);
+            }
+        }
+        if callee.free > 0 {
+            let closure = self.load(callable, o.func_closure);
+            for n in 0..callee.free as i32 {
+                let cell = self.load(closure, o.tuple_items + 8 * n);
+                let word = self.borrowed_word(cell);
+                self.store(word, g, locals + 8 * ((callee.nlocalsplus - callee.free) as i32 + n));
+            }
+        }
 
         // Run. Meanwhile the caller stands at the SEND.
         self.set_instr_ptr(site.send_unit);
-        let at = self.load(cell, o.site_at);
-        let r = self.link_and_run(g, body, at, remaining);
+        let at = match i.op {
+            Op::AwaitCall => self.iconst(0),
+            Op::AwaitRaw => self.iconst(tag::TAKES_NUMBERS),
+            _ => {
+                let takes = self.takes_numbers;
+                self.b.ins().ishl_imm_s(takes, 32)
+            }
+        };
+        let body = self.load(record, o.record_body);
+        let r = self.link_and_run(g, body, at, remaining, callee.handles);
         let (t, value) = (r[0], r[1]);
-        let unusual = self.cold_block();
-        let returned = self.is_const(t, tag::RETURNED);
+        let (unusual, address, nothing) = (self.cold_block(), self.iconst(site.address as i64), self.iconst(0));
+        let returned = if i.op == Op::AwaitCall { self.is_const(t, tag::RETURNED) } else { self.returned_any(t) };
         self.branch_unless(returned, unusual);
 
-        // Nobody has seen the shell or its frame, nothing in it owns anything, and the code object lives on?
-        let mut seen = self.load(g, o.gen_iframe + o.fr_frame_obj);
-        for offset in [o.gen_iframe + o.fr_locals, o.gen_exc_state, o.gen_weakreflist, o.gen_origin] {
-            let word = self.load(g, offset);
-            seen = self.b.ins().bor(seen, word);
-        }
+        // Nobody has seen the frame, hence the shell; nothing in it owns anything; the code object lives on?
+        let seen = self.load(g, o.gen_iframe + o.fr_frame_obj);
         self.branch_if(seen, unusual);
-        let references = self.load32(g, o.ob_refcnt);
-        let only = self.b.ins().icmp_imm_s(IntCC::Equal, references, 1);
-        self.branch_unless(only, unusual);
-        let mut all = self.load(g, o.gen_iframe + o.fr_funcobj);
-        for n in 0..args.len() {
-            let word = self.load(g, locals + 8 * n as i32);
-            all = self.b.ins().band(all, word);
-        }
-        let all = self.each_word(rest, end, Some(all), |l, p, all| {
-            let word = l.load(p, 0);
-            all.map(|all| l.b.ins().band(all, word))
-        });
-        if let Some(all) = all {
+        if callee.nlocalsplus > 0 {
+            let mut all = self.load(g, locals);
+            for n in 1..callee.nlocalsplus {
+                let word = self.load(g, locals + 8 * n as i32);
+                all = self.b.ins().band(all, word);
+            }
             let tagged = self.b.ins().band_imm_s(all, 1);
             self.branch_unless(tagged, unusual);
         }
         let count = self.load32(code, o.ob_refcnt);
-        let others = self.b.ins().icmp_imm_s(IntCC::SignedGreaterThan, count, 1);
-        self.branch_unless(others, unusual);
+        let last = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
+        self.branch_if(last, unusual);
 
         // Unlink; back to the shelf.
-        self.unlink(g);
+        self.add_to_count(code, -1);
+        self.unlink(g, callee.handles);
         let cleared = self.iconst(state::CLEARED);
         self.b.ins().istore8(MemFlagsData::trusted(), cleared, g, o.gen_frame_state);
-        let fewer = self.b.ins().iadd_imm_s(count, -1);
-        self.store(fewer, code, o.ob_refcnt);
-        let lent = self.borrowed_word(code);
-        self.store(lent, g, o.gen_iframe + o.fr_executable);
         let next = self.load(record, o.record_shelf);
         self.store(next, g, o.gen_iframe + o.fr_previous);
         self.store(g, record, o.record_shelf);
-        self.add_to_word(record, o.record_shelved, 1);
-        self.add_to_word(record, o.record_values, 1);
-        self.add_to_word(cell, o.site_finished, 1);
-        // If tools changed meanwhile they want to see how an awaited object ends.
-        let watched = self.cold_block();
-        let changed = self.version_changed();
-        self.branch_if(changed, watched);
-        let (finished, nothing) = (self.iconst(answer::VALUE), self.iconst(0));
-        self.jump(done, &[finished, value, nothing]);
-
-        self.b.switch_to_block(watched);
-        let r = self.call_helper("await_watched", &[value], Ret::Pair)?;
-        self.jump(done, &[r[0], r[1], nothing]);
+        self.add_to_word(address, o.site_in_line, 1);
+        let finished = self.iconst(answer::VALUE);
+        let kind = if i.op == Op::AwaitCall { finished } else { t };
+        self.jump(done, &[finished, value, nothing, kind]);
 
         self.b.switch_to_block(unusual);
-        let r = self.call_helper("await_finish", &[cell, g, t, value], Ret::Pair)?;
+        let r = self.call_helper("await_finish", &[address, g, t, value], Ret::Pair)?;
         let offset = self.stack_slot(0);
         let yielded = self.load(fr, offset);
-        self.jump(done, &[r[0], r[1], yielded]);
+        self.jump(done, &[r[0], r[1], yielded, nothing]);
         Ok(())
+    }
+
+    /// Is it the tag of a value, object or number?
+    pub(super) fn returned_any(&mut self, t: ir::Value) -> ir::Value {
+        let set = self.iconst(1 << tag::RETURNED | 1 << tag::RETURNED_INT | 1 << tag::RETURNED_FLOAT);
+        let bit = self.b.ins().ushr(set, t);
+        self.b.ins().band_imm_s(bit, 1)
     }
 
     /// `send`: (0, value), (1, yielded), (4, _) to leave.
@@ -298,13 +310,15 @@ impl Lower<'_> {
         self.store(above, g, o.gen_iframe + o.fr_stackpointer);
         self.add_to_word(record, o.record_resumed, 1);
         let at = self.load(cell, o.cell_at);
-        let r = self.link_and_run(g, body, at, remaining);
+        let r = self.link_and_run(g, body, at, remaining, true);
         let yielded = self.is_const(r[0], tag::YIELDED);
         self.branch_unless(yielded, unusual);
 
         // The frame owns what it holds and the collector knows it, since it has been suspended before. The state comes last;
         // YIELD_VALUE's argument tells it.
-        self.unlink(g);
+        self.unlink(g, true);
+        let null = self.iconst(0);
+        self.store(null, g, o.gen_iframe + o.fr_previous);
         let behind = self.load(g, o.gen_iframe + o.fr_instr_ptr);
         let inside = self.load8(behind, -1);
         let suspended = self.b.ins().iadd_imm_s(inside, state::SUSPENDED);
@@ -339,14 +353,16 @@ impl Lower<'_> {
         remaining
     }
 
-    /// Links exception state and frame, the frame last, and calls the body.
-    fn link_and_run(&mut self, g: ir::Value, body: ir::Value, at: ir::Value, remaining: ir::Value) -> Vec<ir::Value> {
+    /// Links exception state (if `handles`) and frame, the frame last, and calls the body.
+    fn link_and_run(&mut self, g: ir::Value, body: ir::Value, at: ir::Value, remaining: ir::Value, handles: bool) -> Vec<ir::Value> {
         let o = *self.env.offsets();
         let (ts, fr) = (self.ts, self.fr);
-        let handled = self.load(ts, o.ts_exc_info);
-        self.store(handled, g, o.gen_exc_state + o.exc_previous_item);
-        let own = self.b.ins().iadd_imm_s(g, i64::from(o.gen_exc_state));
-        self.store(own, ts, o.ts_exc_info);
+        if handles {
+            let handled = self.load(ts, o.ts_exc_info);
+            self.store(handled, g, o.gen_exc_state + o.exc_previous_item);
+            let own = self.b.ins().iadd_imm_s(g, i64::from(o.gen_exc_state));
+            self.store(own, ts, o.ts_exc_info);
+        }
         let executing = self.iconst(state::EXECUTING);
         self.b.ins().istore8(MemFlagsData::trusted(), executing, g, o.gen_frame_state);
         self.store(fr, g, o.gen_iframe + o.fr_previous);
@@ -357,48 +373,33 @@ impl Lower<'_> {
         self.call_address(body, &[ts, frame, at], Ret::Pair)
     }
 
-    fn unlink(&mut self, g: ir::Value) {
+    /// Undoes the links; `previous` of the frame is left to the caller.
+    fn unlink(&mut self, g: ir::Value, handles: bool) {
         let o = *self.env.offsets();
         let (ts, fr) = (self.ts, self.fr);
-        let handled = self.load(g, o.gen_exc_state + o.exc_previous_item);
-        self.store(handled, ts, o.ts_exc_info);
-        let null = self.iconst(0);
-        self.store(null, g, o.gen_exc_state + o.exc_previous_item);
+        if handles {
+            let handled = self.load(g, o.gen_exc_state + o.exc_previous_item);
+            self.store(handled, ts, o.ts_exc_info);
+            let null = self.iconst(0);
+            self.store(null, g, o.gen_exc_state + o.exc_previous_item);
+        }
         self.store(fr, ts, o.ts_current_frame);
-        self.store(null, g, o.gen_iframe + o.fr_previous);
         let remaining = self.load32(ts, o.ts_py_recursion_remaining);
         let more = self.b.ins().iadd_imm_s(remaining, 1);
         self.store(more, ts, o.ts_py_recursion_remaining);
+    }
+
+    /// Counts references to an object that is not immortal.
+    fn add_to_count(&mut self, object: ir::Value, n: i64) {
+        let offset = self.env.offsets().ob_refcnt;
+        let count = self.load32(object, offset);
+        let sum = self.b.ins().iadd_imm_s(count, n);
+        self.store(sum, object, offset);
     }
 
     fn add_to_word(&mut self, base: ir::Value, offset: i32, n: i64) {
         let word = self.load(base, offset);
         let sum = self.b.ins().iadd_imm_s(word, n);
         self.store(sum, base, offset);
-    }
-
-    /// A loop over words in memory, with a value that goes round.
-    fn each_word(
-        &mut self,
-        first: ir::Value,
-        end: ir::Value,
-        start: Option<ir::Value>,
-        step: impl Fn(&mut Self, ir::Value, Option<ir::Value>) -> Option<ir::Value>,
-    ) -> Option<ir::Value> {
-        let (head, turn, over) = (self.new_block(), self.new_block(), self.new_block());
-        let p = self.b.append_block_param(head, types::I64);
-        let carried = start.map(|_| self.b.append_block_param(head, types::I64));
-        let enter: Vec<BlockArg> = [Some(first), start].into_iter().flatten().map(BlockArg::Value).collect();
-        self.b.ins().jump(head, &enter);
-        self.b.switch_to_block(head);
-        let more = self.b.ins().icmp(IntCC::UnsignedLessThan, p, end);
-        self.b.ins().brif(more, turn, &[], over, &[]);
-        self.b.switch_to_block(turn);
-        let next = step(self, p, carried);
-        let p = self.b.ins().iadd_imm_s(p, 8);
-        let again: Vec<BlockArg> = [Some(p), next].into_iter().flatten().map(BlockArg::Value).collect();
-        self.b.ins().jump(head, &again);
-        self.b.switch_to_block(over);
-        carried
     }
 }

@@ -25,12 +25,12 @@ impl Lower<'_> {
             }
             Op::CallPy | Op::CallPyRaw | Op::CallInit => self.call_direct(i),
             Op::RetInt | Op::RetFloat => self.returned_number(i),
-            Op::AwaitCall => self.await_call(i),
+            Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail => self.await_call(i),
             Op::Send => self.send(i),
             Op::GenNext => self.gen_next(i),
             Op::Yielded => {
-                let (fr, offset) = (self.fr, self.stack_slot(0));
-                let v = self.load(fr, offset);
+                let Some(awaited) = self.awaited.get(&i.args[0]) else { return bad(i) };
+                let v = awaited.yielded;
                 self.set(i, 0, v);
                 Ok(())
             }

@@ -73,6 +73,7 @@ impl Lower<'_> {
     pub(super) fn returned_number(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let exit = self.leave_exit(i)?;
         let (t, v) = (self.arg(i, 0), self.arg(i, 1));
+        let t = self.awaited.get(&i.args[0]).map_or(t, |awaited| awaited.kind);
         let int = i.op == Op::RetInt;
         let (object, done) = (self.new_block(), self.new_block());
         let result = self.b.append_block_param(done, if int { types::I64 } else { types::F64 });
@@ -199,14 +200,7 @@ impl Lower<'_> {
         let r = self.call_address(body, &[ts, top, at], Ret::Pair);
         let (t, value) = (r[0], r[1]);
         let finish = self.cold_block();
-        let returned = if raw {
-            // An object or a number: tag 0, 4 or 5.
-            let set = self.iconst(0b11_0001);
-            let bit = self.b.ins().ushr(set, t);
-            self.b.ins().band_imm_s(bit, 1)
-        } else {
-            self.is_const(t, tag::RETURNED)
-        };
+        let returned = if raw { self.returned_any(t) } else { self.is_const(t, tag::RETURNED) };
         self.branch_unless(returned, finish);
         let frame_obj = self.load(top, o.fr_frame_obj);
         self.branch_if(frame_obj, finish);

@@ -31,6 +31,13 @@ pub(crate) enum Ret {
     None,
 }
 
+/// What an awaited call answered beside tag and value: the tag of its body if it finished, and what it yielded if it suspended.
+#[derive(Clone, Copy)]
+struct Awaited {
+    kind: ir::Value,
+    yielded: ir::Value,
+}
+
 /// Everything that lowering one function needs.
 pub(crate) struct Lower<'a> {
     pub b: FunctionBuilder<'a>,
@@ -48,6 +55,8 @@ pub(crate) struct Lower<'a> {
     pub looked: Option<Variable>,
     /// Bytecode and block of the last drop that `looked` speaks of.
     pub looked_at: Option<(u32, u32)>,
+    /// By the tag of an awaited call: what its tag does not say.
+    awaited: HashMap<cir::Value, Awaited>,
     /// The block that is being lowered.
     pub here: u32,
     pub exits: Vec<Exit>,
@@ -112,6 +121,7 @@ pub(crate) fn lower(
         takes_numbers,
         looked,
         looked_at: None,
+        awaited: HashMap::new(),
         here: 0,
         exits: Vec::new(),
         exit_index: HashMap::new(),
@@ -423,7 +433,7 @@ impl Lower<'_> {
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())

@@ -6,11 +6,11 @@
 
 use super::data::{self, AwaitSite};
 use super::finished::finished;
-use super::run::{may_run, ran, run};
+use super::run::{link_exceptions, may_run, ran, run};
 use super::send::answer;
 use super::{bind, shell};
 use crate::body::{self, BodyResult};
-use crate::{ext, frames, protocol};
+use crate::{ext, frames, numbers, protocol};
 use crate::record::{self, CodeRecord};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, CodeUnit};
@@ -20,7 +20,8 @@ use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
-use cendre_cpython::tstate::{ThreadState, eval_breaker::EVENTS_MASK};
+use cendre_cpython::stackref::StackRef;
+use cendre_cpython::tstate::ThreadState;
 use core::ptr;
 
 /// How an awaited call ended.
@@ -186,19 +187,15 @@ unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *
     }
 }
 
-/// Next time machine code calls it in line, if it is a function that needs nothing but these arguments.
+/// The next compilation lets machine code call it in line.
 #[inline(always)]
-unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject, n: usize) {
+unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
     // SAFETY: a live function; the site of the running code.
     unsafe {
         let record = record::find((*f).func_code.cast());
-        if !record.is_null()
-            && !(*record).body.is_null()
-            && (*record).coro.body == (*record).body
-            && (*record).coro.simple_args == n
-            && super::is_plain(f)
-        {
-            (*site).callee.fill(record, f, n);
+        if !record.is_null() && (*site).callee != record {
+            (*record).pinned = true;
+            (*site).callee = record;
         }
     }
 }
@@ -233,7 +230,7 @@ pub unsafe extern "C" fn await_call(
         }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
-            remember(site, callable.cast(), nargs as usize);
+            remember(site, callable.cast());
             call_function(ts, callable.cast(), argv, nargs as usize)
         } else {
             // Two words before the arguments are free when there is no `self`: word 0 and that of self.
@@ -245,27 +242,18 @@ pub unsafe extern "C" fn await_call(
             (*fr).instr_ptr = call;
             return ordinary_call(callable, argv, nargs);
         }
-        conclude(ts, mine, site, argv.sub(1), answer)
+        conclude(site, argv.sub(1), answer)
     }
 }
 
 /// Counts an answer that is not *declined*, and puts it as machine code wants it; what was yielded goes to `yielded_to`.
 #[inline(always)]
-unsafe fn conclude(
-    ts: *mut ThreadState,
-    mine: *mut CodeRecord,
-    site: *mut AwaitSite,
-    yielded_to: *mut *mut PyObject,
-    answer: Answer,
-) -> BodyResult {
-    // SAFETY: the caller's frame runs and owns its code object, hence record and site live; a scratch word of that frame.
+unsafe fn conclude(site: *mut AwaitSite, yielded_to: *mut *mut PyObject, answer: Answer) -> BodyResult {
+    // SAFETY: the caller's frame runs and owns its code object, hence the site lives; a scratch word of that frame.
     unsafe {
         match answer {
             Answer::Value(value) => {
                 (*site).finished += 1;
-                if ((*ts).eval_breaker ^ (*mine).version) & !EVENTS_MASK != 0 {
-                    return await_watched(value);
-                }
                 BodyResult::new(answer::VALUE, value as u64)
             }
             Answer::Suspended { receiver, yielded } => {
@@ -281,13 +269,21 @@ unsafe fn conclude(
     }
 }
 
-/// Tools changed during the call: they want to see how an awaited object ends.
+/// Tools changed during the call, which gave this answer; they want to see how an awaited object ends.
 ///
 /// # Safety
-/// `value` is owned; the GIL is held.
-pub unsafe extern "C" fn await_watched(value: *mut PyObject) -> BodyResult {
-    // SAFETY: the caller's contract; without memory the value is still ours.
+/// The value is owned, or a number as the body's tag `kind` says; the GIL is held.
+pub unsafe extern "C" fn await_watched(tag: u64, kind: u64, value: u64) -> BodyResult {
+    // SAFETY: the caller's contract; without memory for the object the value is still ours.
     unsafe {
+        if tag != answer::VALUE {
+            return BodyResult::new(tag, value);
+        }
+        let value = numbers::boxed_result(BodyResult::new(kind, value));
+        if value.tag != body::RETURNED {
+            return BodyResult::new(answer::RAISED, 0);
+        }
+        let value = value.value as *mut PyObject;
         let object = finished(value);
         if object.is_null() {
             return BodyResult::new(answer::VALUE, value as u64);
@@ -300,7 +296,7 @@ pub unsafe extern "C" fn await_watched(value: *mut PyObject) -> BodyResult {
 /// yielded in the frame's first scratch word.
 ///
 /// # Safety
-/// Called by machine code in `fr`, which took the shell `g`, linked it and ran its body, which gave this answer.
+/// Called by machine code in `fr`, which took the shell `g`, counted its code object, linked it and ran its body, which gave this answer.
 pub unsafe extern "C" fn await_finish(
     ts: *mut ThreadState,
     fr: *mut Frame,
@@ -311,10 +307,17 @@ pub unsafe extern "C" fn await_finish(
 ) -> BodyResult {
     // SAFETY: the caller's contract; running frames own their code objects, so both records live.
     unsafe {
-        let record = record::find((*g).gi_iframe.code());
-        let result = ran(ts, g, record, BodyResult::new(tag, value));
+        let code = (*g).gi_iframe.code();
+        // Machine code counted a reference that the frame did not know of; meanwhile it may have got one of its own.
+        let known = (*g).gi_iframe.f_executable;
+        (*g).gi_iframe.f_executable = StackRef::from_steal(code.cast());
+        known.close();
+        let record = record::find(code);
+        (*record).coro.shelved -= 1;
+        link_exceptions(ts, g);
+        let result = ran(ts, g, record, numbers::boxed_result(BodyResult::new(tag, value)));
         let answer = answer(record, g, result);
-        conclude(ts, record::find((*fr).code()), site, Frame::stack_base(fr).cast(), answer)
+        conclude(site, Frame::stack_base(fr).cast(), answer)
     }
 }
 

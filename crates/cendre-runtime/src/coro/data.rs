@@ -18,78 +18,18 @@ use core::ptr;
 #[repr(C)]
 #[derive(Clone, Debug)]
 pub struct AwaitSite {
-    /// What machine code calls in line.
-    pub callee: CalleeCell,
+    /// The callee that the runtime met here last (pinned), or null: what machine code calls in line once this is compiled again.
+    pub callee: *mut CodeRecord,
     /// Its CALL, by address and in code units, and its SEND.
     pub call: *mut CodeUnit,
     pub call_unit: u32,
     pub send: *mut CodeUnit,
+    /// Finished without help of the runtime.
+    pub in_line: u64,
     pub finished: u64,
     pub suspended: u64,
     pub raised: u64,
     pub declined: u64,
-}
-
-/// The callee that an await met last, as `lower/awaits.rs` reads it.
-///
-/// Invariant: `record` is pinned, so that its `version` (`!0` once the code object is gone) can be asked before the other words are believed.
-#[repr(C)]
-#[derive(Clone, Debug)]
-pub struct CalleeCell {
-    /// The function's code object, an address to compare; null: empty.
-    pub code: *mut CodeObject,
-    /// The vectorcall that was found to do what CPython's own does.
-    pub vectorcall: usize,
-    /// Positional arguments, no others.
-    pub nargs: usize,
-    pub record: *mut CodeRecord,
-    /// The body that the next two belong to.
-    pub body: *const c_void,
-    /// The entry of the first RESUME, and that.
-    pub at: u64,
-    pub first: *mut CodeUnit,
-    /// Bytes of the slots behind the arguments.
-    pub unbound: usize,
-}
-
-impl CalleeCell {
-    const EMPTY: CalleeCell = CalleeCell {
-        code: ptr::null_mut(),
-        vectorcall: 0,
-        nargs: 0,
-        record: ptr::null_mut(),
-        body: ptr::null(),
-        at: 0,
-        first: ptr::null_mut(),
-        unbound: 0,
-    };
-
-    /// Remembers a function that [`super::call::call_function`] calls with `n` arguments without looking twice.
-    ///
-    /// # Safety
-    /// `record` is that of the function's code and `coro.simple_args == n` for its body; the GIL is held.
-    pub(super) unsafe fn fill(&mut self, record: *mut CodeRecord, f: *mut FunctionObject, n: usize) {
-        // SAFETY: the caller's contract.
-        unsafe {
-            let code: *mut CodeObject = (*f).func_code.cast();
-            if self.code == code && self.body == (*record).body && self.nargs == n {
-                self.vectorcall = (*f).vectorcall.map_or(0, |v| v as usize);
-                return;
-            }
-            (*record).pinned = true;
-            let Some(slots) = ((*code).co_nlocalsplus as usize).checked_sub(n) else { return };
-            *self = CalleeCell {
-                code,
-                vectorcall: (*f).vectorcall.map_or(0, |v| v as usize),
-                nargs: n,
-                record,
-                body: (*record).coro.body,
-                at: (*record).coro.at,
-                first: (*record).coro.first,
-                unbound: 8 * slots,
-            };
-        }
-    }
 }
 
 /// Where the generator stood that one `send` or FOR_ITER of machine code resumed last, as `lower/awaits.rs` reads it.
@@ -129,8 +69,8 @@ impl AwaitSite {
     pub(super) fn report(&self) -> SiteReport {
         SiteReport {
             call_unit: self.call_unit,
-            calls: self.finished + self.suspended + self.raised + self.declined,
-            finished: self.finished,
+            calls: self.in_line + self.finished + self.suspended + self.raised + self.declined,
+            finished: self.in_line + self.finished,
             suspended: self.suspended,
             raised: self.raised,
             declined: self.declined,
@@ -189,7 +129,9 @@ impl CoroStats {
     /// Adds an await site to the sums by caller.
     pub fn add_site(&mut self, site: &AwaitSite) {
         self.await_calls += site.report().calls;
-        self.await_finished += site.finished;
+        self.await_finished += site.in_line + site.finished;
+        // Machine code counts these by caller only.
+        self.values += site.in_line;
         self.await_suspended += site.suspended;
         self.await_raised += site.raised;
         self.await_declined += site.declined;
@@ -219,7 +161,9 @@ pub struct Start {
     pub cells: Vec<u32>,
     /// How many free variables COPY_FREE_VARS copies.
     pub free: u32,
-    /// Positional arguments fill the first slots and nothing else is to be done.
+    /// Positional arguments fill the first slots; there are no others.
+    pub positional: bool,
+    /// And nothing else is to be done.
     pub simple: bool,
     /// Positional arguments.
     pub argcount: u32,
@@ -242,7 +186,7 @@ pub struct CoroData {
     resume_at: Vec<u16>,
     /// Shells that are ready: the first one; the next one is its frame's `previous`. See `shell.rs`.
     pub shelf: *mut GenObject,
-    /// Their number.
+    /// Their number, and of those that are out in line.
     pub shelved: usize,
     /// Cells of the places in this code that resume generators.
     pub(super) cells: Vec<Box<ResumeCell>>,
@@ -318,8 +262,8 @@ impl CoroData {
                 self.sites.resize(n + 1, None);
             }
             let send = units.add(send as usize);
-            let callee = CalleeCell::EMPTY;
-            let site = AwaitSite { callee, call, call_unit, send, finished: 0, suspended: 0, raised: 0, declined: 0 };
+            let callee = ptr::null_mut();
+            let site = AwaitSite { callee, call, call_unit, send, in_line: 0, finished: 0, suspended: 0, raised: 0, declined: 0 };
             &raw mut **self.sites[n].insert(Box::new(site))
         }
     }
@@ -330,17 +274,10 @@ impl CoroData {
         self.cells.last_mut().map_or(ptr::null_mut(), |cell| &raw mut **cell)
     }
 
-    /// Makes all awaits ask the runtime again.
-    pub(super) fn forget_callees(&mut self) {
-        for site in self.sites.iter_mut().flatten() {
-            site.callee = CalleeCell::EMPTY;
-        }
-    }
-
     pub(super) fn reset(&mut self) {
         self.stats = CoroStats::default();
         for site in self.sites.iter_mut().flatten() {
-            (site.finished, site.suspended, site.raised, site.declined) = (0, 0, 0, 0);
+            (site.in_line, site.finished, site.suspended, site.raised, site.declined) = (0, 0, 0, 0, 0);
         }
     }
 }
@@ -425,7 +362,10 @@ impl CoroData {
 /// What the instructions before the first RESUME do: COPY_FREE_VARS, MAKE_CELL, RETURN_GENERATOR, POP_TOP.
 ///
 /// Nobody instruments or specialises these. None where there is anything else among them.
-unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
+///
+/// # Safety
+/// A live code object; the GIL is held.
+pub unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
     // SAFETY: `_co_firsttraceable` lies in the code, or is its length.
     let (units, flags) = unsafe {
         let n = (*code)._co_firsttraceable as usize;
@@ -452,9 +392,7 @@ unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
     let (argcount, kwonly) = unsafe { ((*code).co_argcount, (*code).co_kwonlyargcount) };
     start.argcount = argcount as u32;
     start.awaitable = flags & (co_flags::COROUTINE | co_flags::ITERABLE_COROUTINE) != 0;
-    start.simple = start.free == 0
-        && start.cells.is_empty()
-        && kwonly == 0
-        && flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0;
+    start.positional = kwonly == 0 && flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0;
+    start.simple = start.positional && start.free == 0 && start.cells.is_empty();
     Some(start)
 }

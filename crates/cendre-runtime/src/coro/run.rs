@@ -171,12 +171,27 @@ pub unsafe fn ran(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeReco
 unsafe fn link(ts: *mut ThreadState, g: *mut GenObject) {
     // SAFETY: a complete frame that does not run; the thread's state outlives the run.
     unsafe {
-        (*g).gi_exc_state.previous_item = (*ts).exc_info;
-        (*ts).exc_info = &raw mut (*g).gi_exc_state;
+        link_exceptions(ts, g);
         (*g).gi_frame_state = frame_state::FRAME_EXECUTING;
         (*g).gi_iframe.previous = (*ts).current_frame;
         (*ts).py_recursion_remaining -= 1;
         (*ts).current_frame = &raw mut (*g).gi_iframe;
+    }
+}
+
+/// Makes the generator's exception state the thread's, if it is not. Machine code does without while code runs that cannot handle exceptions.
+///
+/// # Safety
+/// `g` runs or is about to, with nothing linked above it; the GIL is held.
+#[inline(always)]
+pub unsafe fn link_exceptions(ts: *mut ThreadState, g: *mut GenObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let own = &raw mut (*g).gi_exc_state;
+        if (*ts).exc_info != own {
+            (*own).previous_item = (*ts).exc_info;
+            (*ts).exc_info = own;
+        }
     }
 }
 

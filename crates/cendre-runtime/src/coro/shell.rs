@@ -186,7 +186,6 @@ pub unsafe fn drop_all(record: *mut CodeRecord) {
     // SAFETY: the caller's contract. The code object is kept until the last of them is gone.
     unsafe {
         let code: *mut CodeObject = (*record).code;
-        (*record).coro.forget_callees();
         if code.is_null() {
             return;
         }
