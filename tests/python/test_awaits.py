@@ -445,6 +445,147 @@ r = drive(top(make, 6, 1))
 sys.settrace(None)
 print(r, *events, drive(top(make, 2, 1)), sep="\\n")
 """,
+    "numbers": """
+async def give(x):
+    return x + x
+async def pass_on(x):
+    return await give(x)
+async def twice(x):
+    return await pass_on(x) - 1
+async def total(n, make, every):
+    s = 0
+    for i in range(n):
+        s += await pass_on(i)
+        if i % every == every - 1:
+            s += await mid(make, i)
+    return s
+async def half(x):
+    return x / 2
+async def halves(n):
+    s = 0.0
+    for i in range(n):
+        s += await half(i)
+    return s
+for _ in range(40): drive(twice(5)), drive(total(50, done, 7)), drive(halves(50))
+compiled(give, pass_on, twice, total, half, halves)
+print(drive(total(500, None, 3)), drive(total(500, done, 10)), drive(total(500, suspend, 10)), drive(halves(500)))
+for x in (1, 2**29, 2**62, -2**63, 10**30, 1.5, True, float("inf")):
+    print(repr(drive(twice(x))), repr(drive(pass_on(x))), repr(drive(half(x) if x < 2**70 else give(x))))
+for x in ("ab", (1,), None):
+    print(repr(drive(pass_on(x))) if x else outcome(drive, pass_on(x)), outcome(drive, twice(x)), outcome(drive, halves(x)))
+print(drive(total(500, done, 10)), drive(total(500, suspend, 10)), drive(halves(500)))
+
+# somebody keeps the frame that returns a number, changes numbers while the loop is suspended, or what a function is
+kept = []
+async def seen(x):
+    kept.append(sys._getframe())
+    return x + 1
+async def sees(n):
+    s = 0
+    for i in range(n):
+        s += await seen(i)
+    return s
+for _ in range(10): drive(sees(9))
+compiled(seen, sees)
+print(drive(sees(30)), [f.f_locals for f in kept[-3:]], kept[-1].f_back)
+for new in (100, 2.5, 10**20):
+    c = total(40, suspend, 10)
+    c.send(None)
+    c.cr_frame.f_locals["s"] = new
+    c.cr_frame.f_locals["i"] = 20
+    print(repr(drive(c)))
+def other(x): return x
+async def third(x): return x * 3
+old = give.__code__
+give.__code__ = third.__code__
+print(drive(twice(7)), drive(total(50, suspend, 10)))
+give.__code__ = other.__code__
+print(outcome(drive, twice(7)))
+give.__code__ = old
+print(drive(twice(7)), drive(total(50, suspend, 10)))
+""",
+    "closures": """
+def adder(k, name):
+    async def add(x):
+        return x + k
+    add.__name__ = name
+    add.__qualname__ = name * 2
+    return add
+async def adds(n, add):
+    s = 0
+    for i in range(n):
+        s += await add(i)
+    return s
+def counter():
+    n = 0
+    async def count(make):
+        nonlocal n
+        n += 1
+        if make: await make(n)
+        return sys._getframe().f_generator.__qualname__, n
+    return count
+one = adder(1, "one")
+for _ in range(40): drive(adds(50, one))
+compiled(one, adds)
+print(drive(adds(50, one)), drive(adds(50, adder(5, "five"))), drive(adds(50, adder(0.5, "half"))), outcome(drive, adds(5, adder("x", "text"))))
+async def counts(f, n, make):
+    r = []
+    for _ in range(n):
+        r.append(await f(make))
+    return r
+f, g = counter(), counter()
+for _ in range(40): drive(counts(f, 3, None))
+compiled(f, counts)
+g.__qualname__ = "renamed"
+print(drive(counts(f, 3, None)), drive(counts(g, 3, suspend)), drive(counts(f, 3, suspend)), drive(counts(g, 3, None)))
+f.__qualname__ = "again"
+print(drive(counts(f, 3, None)), drive(counts(g, 1, done)), deltas(lambda: drive(counts(f, 3, None)), f, f.__code__, f.__closure__[0]))
+""",
+    "handled": """
+async def current(make):
+    if make is not None:
+        await make(1)
+    return sys.exception(), sys.exc_info()[0]
+async def inside(make):
+    return await current(make)
+async def handles(make):
+    try:
+        raise KeyError("outer")
+    except KeyError:
+        try:
+            seen = [await inside(make)]
+            await inside(boom)
+        except ValueError as e:
+            seen.append((await inside(make), e.__context__))
+        seen.append(await inside(make))
+    seen.append(await inside(make))
+    return repr(seen)
+for _ in range(40): drive(handles(None))
+compiled(current, inside, handles)
+for make in (None, done, suspend): print(drive(handles(make)), sys.exception())
+""",
+    "tail_watched": """
+events = []
+class Switch:
+    def __init__(self, on): self.on = on
+    def __del__(self):
+        if self.on: sys.setprofile(lambda frame, event, arg: events.append((frame.f_code.co_name, event)) if event != "c_call" and event != "c_return" else None)
+async def number(switch):
+    return 10**6
+async def ask(on):
+    return await number(Switch(on))
+async def asks(on):
+    s = 0
+    for _ in range(3):
+        s += await ask(on)
+    return s
+for _ in range(40): drive(asks(False))
+compiled(number, ask, asks)
+print(drive(asks(False)))
+r = drive(asks(True))
+sys.setprofile(None)
+print(r, drive(asks(False)), *[e for e in events if e[0] in ("number", "ask", "asks")])
+""",
 }
 
 
