@@ -9,7 +9,6 @@ use crate::gil::Gil;
 use crate::record::CodeRecord;
 use cendre_bytecode::Opcode;
 use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
-use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::genobject::GenObject;
 use core::ffi::c_void;
 use core::ptr;
