@@ -6,9 +6,9 @@ with each round is cut (`bounded`). A type is a promise that usually holds: call
 
 TYPES = ("int", "float", "str", "bool", "list", "tuple", "dict", "obj", "any")
 
-INTS = ("0", "1", "2", "3", "-1", "7", "255", "256", "257", "-5", "-6", "2**30-1", "2**30", "-(2**30)", "2**31", "2**60", "2**62", "2**63-1",
-        "2**63", "-(2**63)", "-(2**63)-1", "2**64", "10**20", "1000003")
-FLOATS = ("0.0", "-0.0", "1.0", "1.5", "-2.5", "nan", "inf", "-inf", "1e308", "5e-324", "0.1", "2.0**53", "1e16", "3.0")
+INTS = ("0", "1", "2", "3", "-1", "7", "255", "256", "257", "-5", "-6", "(2**30-1)", "(2**30)", "(-(2**30))", "(2**31)", "(2**60)", "(2**62)", "(2**63-1)",
+        "(2**63)", "(-(2**63))", "(-(2**63)-1)", "(2**64)", "(10**20)", "1000003")
+FLOATS = ("0.0", "-0.0", "1.0", "1.5", "-2.5", "nan", "inf", "-inf", "1e308", "5e-324", "0.1", "(2.0**53)", "1e16", "3.0")
 STRINGS = ("''", "'a'", "'ab'", "'xyz'", "'\\xe9t\\xe9'", "'\\u20ac'", "'\\U0001f40d'", "'12'", "'key'", "'long string of text'")
 ERRORS = ("ValueError", "KeyError", "ZeroDivisionError", "Error", "IndexError", "TypeError", "LookupError", "ArithmeticError", "OverflowError",
           "AttributeError", "Exception", "NameError")
@@ -46,15 +46,19 @@ class Expressions:
         found = [n for n, t in self.scope.items() if t == kind]
         if self.chance(12):
             found += [n for n, t in self.globals.items() if t == kind]
-        if self.maybe and self.chance(4):
+        if self.maybe and self.chance(4 if self.wild else 1):
             found = [n for n, t in self.maybe.items() if t == kind] or found
         return self.pick(found) if found else None
 
     # -- expressions
     def expr(self, kind, depth=2):
-        """An expression of a type."""
-        if self.chance(2):
+        """An expression of a type; of a class, if that is its name. A wild program breaks the promise."""
+        if self.wild and self.chance(2):
             kind = self.pick(TYPES)
+        if kind == "obj":
+            kind = self.some_class()
+        if kind[0] == "A":
+            return self.object_of(kind, depth)
         if depth <= 0 or self.below(10) < 3:
             return self.atom(kind)
         if self.chance(7):
@@ -75,21 +79,34 @@ class Expressions:
         if kind == "bool":
             return self.pick(("True", "False"))
         if kind == "list":
-            return self.pick(("[]", "[1, 2, 3]", "[0]", "[1, 2.5, 3]", "[5, 4, 3, 2, 1]", "[2**62, -1]", "[*(1, 2)]"))
+            return self.pick(("[1, 2, 3]", "[0]", "[2**62, -1]", "[5, 4, 3, 2, 1]") + (("[]", "[1, 2.5, 3]", "[*(1, 2)]") if self.wild else ()))
         if kind == "tuple":
             return self.pick(("()", "(1, 2)", "(1,)", "(3, 'x', 2.0)", "(0, 1, 2, 3)"))
         if kind == "dict":
             return self.pick(("{}", "{'a': 1}", "{1: 2, 3: 4}", "{'a': 1, 'b': 2.5, 'key': 3}"))
-        if kind == "obj":
-            return self.new_object(0)
+        if kind[0] == "A":
+            return self.new_object(kind, 0)
         return self.pick(("None", "N('t')", "1", "'s'", "...", "()", "1.5"))
 
-    def new_object(self, depth):
-        classes = self.lower if self.in_class else self.classes        # a class that makes itself would not end
-        if not classes:
-            return "N('new')"
-        cls = self.pick(classes)
-        return f"{cls.name}({', '.join(self.expr(t, depth) for _, t in cls.init)})"
+    def some_class(self):
+        """The name of a class whose objects can be made here, or `any`."""
+        classes = self.lower if self.in_class else self.classes         # a class that makes itself would not end
+        return self.pick(classes).name if classes else "any"
+
+    def object_of(self, name, depth):
+        """An object of a class."""
+        found = [n for n, t in self.scope.items() if t == name]
+        if found and self.below(10) < 7:
+            return self.pick(found)
+        if depth > 0 and self.chance(15):
+            return self.call(name, depth - 1)
+        return self.new_object(name, depth - 1)
+
+    def new_object(self, name, depth):
+        for cls in self.lower if self.in_class else self.classes:
+            if cls.name == name:
+                return f"{name}({', '.join(self.expr(t, depth) for _, t in cls.init)})"
+        return "N('new')"
 
     def bounded(self, kind, text):
         """What is assigned inside loops, or outlives a call, must not grow without end."""
@@ -174,30 +191,43 @@ class Expressions:
         if not found:
             return self.atom(kind)
         cls, m = self.pick(found)
-        thing = self.variable_of(cls) or self.expr("obj", depth)
-        if self.in_class:
-            thing = "self"
+        thing = "self" if self.in_class else self.object_of(cls.name, depth)
         if m.call is None:
-            return f"{thing}.{m.name}"
+            return f"{thing}.{m.name}" if m.name != "z" or self.in_class or self.chance(60) else f"{cls.name}.z"
         if self.in_class:
             return self.atom(kind)
         self.cost += 30 * (self.loops or 1)
         return f"{thing}.{m.name}({', '.join(self.expr(t, depth) for t in m.call)})"
 
     def variable_of(self, cls):
-        found = [n for n, t in self.scope.items() if t == "obj"]
+        """A local that holds an object of the class."""
+        found = [n for n, t in self.scope.items() if t == cls.name or (self.wild and t[0] == "A")]
         return self.pick(found) if found else None
+
+    def filled(self, kind, depth):
+        """A container that is not empty, unless the program is wild."""
+        text = self.expr(kind, depth)
+        if self.wild or text[0] in "[(" and text[1] not in "])*(" and " for " not in text:
+            return text
+        return f"({text} or {self.pick(('[4, 5]', '[2**30]') if kind == 'list' else ('(6, 7)',))})"
 
     def element(self, depth):
         """A subscript of a container."""
         e = self.expr
         return self.weighted((
-            (5, lambda: f"{e('list', depth)}[{self.pick(('0', '-1', '1', '2', '-2'))}]"),
-            (3, lambda: f"{e('list', depth)}[{e('int', depth)}]"),
-            (3, lambda: f"{e('tuple', depth)}[{self.pick(('0', '-1', '1'))}]"),
-            (2, lambda: f"{e('dict', depth)}[{self.key(depth)}]"),
-            (1, lambda: f"{e('dict', depth)}.get({self.key(depth)}, {e('int', depth)})"),
+            (5, lambda: f"{self.filled('list', depth)}[{self.pick(('0', '-1'))}]"),
+            (3, lambda: f"[{e('int', depth)}, {e('int', depth)}, 3][{e('int', depth)} % 3]"),
+            (2 if self.wild else 0, lambda: f"{e('list', depth)}[{e('int', depth)}]"),
+            (3, lambda: f"({e('int', depth)}, {e('int', depth)})[{self.pick(('0', '-1', '1'))}]"),
+            (3 if self.wild else 1, lambda: f"{e('dict', depth)}[{self.key(depth)}]"),
+            (2, lambda: f"{{1: {e('int', depth)}, 'a': {e('int', depth)}}}[{self.pick(('1', repr('a')))}]"),
+            (2, lambda: f"{e('dict', depth)}.get({self.key(depth)}, {e('int', depth)})"),
         ))
+
+    def divisor(self, kind, depth):
+        if not self.wild and self.chance(93):
+            return self.pick(("3", "-7", "2", "10", "2**31", "-1")) if kind == "int" or self.chance(50) else self.pick(("1.5", "-0.25", "1e300"))
+        return self.expr(kind, depth)
 
     def key(self, depth):
         return self.pick(("'a'", "'b'", "'key'", "1", "3")) if self.chance(70) else self.expr(self.pick(("int", "str", "tuple")), depth)
@@ -205,14 +235,16 @@ class Expressions:
     def operand(self, kind, depth):
         """Rarely an object, whose operator methods then have their say."""
         if self.classes and not self.in_class and self.chance(6):
-            return self.expr("obj", depth)
+            cls = self.pick(self.classes)
+            if self.wild or "__add__" in cls.operators:
+                return self.expr(cls.name, depth)
         return self.expr(kind, depth)
 
     def make_int(self, depth):
         e, o = self.expr, self.operand
         return self.weighted((
             (12, lambda: f"({o('int', depth)} {self.pick(('+', '-', '+', '-', '*'))} {o('int', depth)})"),
-            (3, lambda: f"({o('int', depth)} {self.pick(('//', '%'))} {o('int', depth)})"),
+            (3, lambda: f"({o('int', depth)} {self.pick(('//', '%'))} {self.divisor('int', depth)})"),
             (3, lambda: f"({e('int', depth)} {self.pick(('&', '|', '^'))} {o('int', depth)})"),
             (2, lambda: f"({e('int', depth)} {self.pick(('<<', '>>'))} ({e('int', depth)} & {self.pick(('3', '31', '67'))}))"),
             (2, lambda: f"{self.pick(('-', '~', '+'))}{e('int', depth)}"),
@@ -221,9 +253,10 @@ class Expressions:
             (3, lambda: self.element(depth)),
             (4, lambda: self.call("int", depth)),
             (4, lambda: self.member("int", depth)),
+            (1, lambda: f"({e(self.pick(('str', 'int')), depth)}).__hash__() % 7"),
             (2, lambda: f"{self.pick(('min', 'max'))}({e('int', depth)}, {e('int', depth)})"),
             (1, lambda: f"abs({e(self.pick(('int', 'float')), depth)})"),
-            (1, lambda: f"int({e(self.pick(('int', 'float', 'str', 'bool')), depth)})"),
+            (1, lambda: f"int({e(self.pick(('int', 'float', 'str', 'bool') if self.wild else ('int', 'bool')), depth)})"),
             (2, lambda: f"sum({self.comprehension(depth, '()')})"),
             (1, lambda: f"sum({e('list', depth)})"),
             (1, lambda: f"({e('bool', depth)} + {e('int', depth)})"),
@@ -233,12 +266,13 @@ class Expressions:
     def make_float(self, depth):
         e, o = self.expr, self.operand
         return self.weighted((
-            (12, lambda: f"({o('float', depth)} {self.pick(('+', '-', '*', '/'))} {o('float', depth)})"),
-            (3, lambda: f"({o('float', depth)} {self.pick(('+', '-', '*', '/'))} {o('int', depth)})"),
-            (3, lambda: f"({o('int', depth)} / {o('int', depth)})"),
-            (1, lambda: f"({e('float', depth)} {self.pick(('//', '%'))} {e('float', depth)})"),
+            (12, lambda: f"({o('float', depth)} {self.pick(('+', '-', '*'))} {o('float', depth)})"),
+            (3, lambda: f"({o('float', depth)} {self.pick(('+', '-', '*'))} {o('int', depth)})"),
+            (2, lambda: f"({o('int', depth)} {self.pick(('+', '-', '*'))} {o('float', depth)})"),
+            (3, lambda: f"({o(self.pick(('int', 'float')), depth)} / {self.divisor(self.pick(('int', 'float')), depth)})"),
+            (1, lambda: f"({e('float', depth)} {self.pick(('//', '%'))} {self.divisor('float', depth)})"),
             (1, lambda: f"-{e('float', depth)}"),
-            (1, lambda: f"{e('float', 0)} ** {self.pick(('2', '0.5', '-1'))}"),
+            (1, lambda: f"{e('float', 0)} ** {self.pick(('2', '2', '3'))}"),
             (3, lambda: self.call("float", depth)),
             (3, lambda: self.member("float", depth)),
             (1, lambda: f"float({e(self.pick(('int', 'float')), depth)})"),
@@ -248,7 +282,7 @@ class Expressions:
     def make_bool(self, depth):
         e, o = self.expr, self.operand
         kind = self.pick(("int", "int", "float", "str", "list", "tuple", "int"))
-        compare = ("<", "<=", ">", ">=", "==", "!=")
+        compare = ("<", "<=", ">", ">=", "==", "!=") if kind != "tuple" or self.wild else ("==", "!=")
         return self.weighted((
             (10, lambda: f"({o(kind, depth)} {self.pick(compare)} {o(kind, depth)})"),
             (2, lambda: f"({e('int', depth)} {self.pick(compare)} {o(self.pick(('int', 'float')), depth)} {self.pick(compare)} {e('int', depth)})"),
@@ -260,7 +294,9 @@ class Expressions:
             (2, lambda: f"({e('bool', depth)} {self.pick(('and', 'or'))} {e('bool', depth)})"),
             (1, lambda: f"bool({e('any', depth)})"),
             (1, lambda: self.call("bool", depth)),
-            (1, lambda: f"({e('obj', depth)} {self.pick(('==', '<', 'in', 'is'))} {e('obj', depth)})"),
+            (1, lambda: f"({e('obj', depth)} {self.pick(('==', '<', 'in', 'is') if self.wild else ('==', 'is', '!='))} {e('obj', depth)})"),
+            (1, lambda: f"({e(self.pick(('int', 'str')), depth)} in {{1, 'a', {e('int', depth)}}})"),
+            (1, lambda: f"(type({e('any', depth)}) is {self.pick(('int', 'str', 'float'))})"),
         ))
 
     def make_str(self, depth):
@@ -268,7 +304,7 @@ class Expressions:
         return self.weighted((
             (6, lambda: f"({e('str', depth)} + {e('str', depth)})"),
             (4, lambda: self.fstring(depth)),
-            (2, lambda: f"{e('str', depth)}[{e('int', 0)}]"),
+            (2, lambda: f"{e('str', depth)}[{e('int', 0)}]" if self.wild else f"({e('str', depth)} or 'q')[{self.pick(('0', '-1'))}]"),
             (2, lambda: f"{e('str', depth)}[{self.slice(depth)}]"),
             (2, lambda: f"str({e(self.pick(('int', 'float', 'bool', 'str')), depth)})"),
             (1, lambda: f"({e('str', depth)} * ({e('int', 0)} % 5))"),
@@ -301,9 +337,10 @@ class Expressions:
             (4, lambda: self.comprehension(depth, "[]")),
             (2, lambda: f"{e('list', depth)}[{self.slice(depth)}]"),
             (2, lambda: f"({e('list', depth)} + {e('list', depth)})"),
-            (1, lambda: f"[*{e(self.pick(('list', 'tuple', 'dict')), depth)}, {e('int', depth)}]"),
+            (1, lambda: f"[*{e(self.pick(('list', 'tuple', 'dict') if self.wild else ('list',)), depth)}, {e('int', depth)}]"),
             (1, lambda: f"sorted({e('list', depth)}{self.pick(('', ', reverse=True', ', key=lambda z: -z'))})"),
-            (1, lambda: f"list({e(self.pick(('tuple', 'list', 'dict')), depth)})"),
+            (1, lambda: f"list({e(self.pick(('tuple', 'list', 'dict') if self.wild else ('list',)), depth)})"),
+            (1, lambda: f"list({{{e('int', depth)}, {e('int', depth)}}} | {{*{e('list', depth)}}})[:1]"),
             (1, lambda: f"list(range({e('int', 0)} % 6))"),
             (2, lambda: self.call("list", depth)),
             (1, lambda: self.generator_list(depth)),
@@ -325,7 +362,7 @@ class Expressions:
             (1, lambda: f"({e('tuple', depth)} + {e('tuple', depth)})"),
             (1, lambda: f"tuple({self.comprehension(depth, '()')})"),
             (1, lambda: f"(*{e('list', depth)}, {e('int', depth)})"),
-            (1, lambda: f"divmod({e('int', depth)}, {e('int', depth)})"),
+            (1, lambda: f"divmod({e('int', depth)}, {self.divisor('int', depth)})"),
         ))
 
     def make_dict(self, depth):
@@ -339,15 +376,7 @@ class Expressions:
         ))
 
     def make_obj(self, depth):
-        if not self.classes:
-            return self.atom("obj")
-        return self.weighted((
-            (5, lambda: self.new_object(depth)),
-            (1, lambda: self.call("obj", depth)),
-            (1, lambda: self.atom("obj") if self.in_class else f"({self.expr('obj', depth)} {self.pick(('+', '-', '*', '|'))} "
-                        f"{self.expr(self.pick(('int', 'float', 'obj')), depth)})"),
-            (1, lambda: self.atom("obj") if self.in_class else f"{self.expr('obj', depth)}[{self.expr('int', depth)}]"),
-        ))
+        return self.expr("obj", depth)
 
     def make_any(self, depth):
         e = self.expr
@@ -359,8 +388,20 @@ class Expressions:
             (1, lambda: f"slice({e('int', 0)}, {e('int', 0)})"),
             (1, lambda: self.call("any", depth)),
             (1, lambda: self.member("any", depth)),
+            (1, lambda: self.bound_method(depth)),
             (1, lambda: f"getattr({e('obj', depth)}, {self.pick(('x', 'y', 'z', 'p'))!r}, {e('any', depth)})"),
         ))
+
+    def bound_method(self, depth):
+        """A method that is taken off its object before it is called."""
+        found = [(c, m) for c in self.classes for m in c.members if m.call is not None]
+        if not found or self.in_class or self.no_walrus:
+            return self.atom("any")
+        cls, m = self.pick(found)
+        self.maybe["w"] = "any"
+        self.scope.pop("w", None)
+        self.cost += 30 * (self.loops or 1)
+        return f"(w := {self.object_of(cls.name, depth)}.{m.name})({', '.join(self.expr(t, depth) for t in m.call)})"
 
     def comprehension(self, depth, kind):
         """A comprehension or generator expression over something short."""
@@ -368,7 +409,7 @@ class Expressions:
         source = self.iterable(depth)
         name = self.pick(("i", "j"))
         outer_loops = self.loops
-        with self.inner_scope({name: "int"}):
+        with self.inner_scope({name: self.item}):
             self.loops = (outer_loops or 1) * 4
             condition = f" if {self.condition(depth)}" if self.chance(35) else ""
             second = f" for {name}2 in {self.pick(('(1, 2)', '[0, 1, 2]', f'range({name} % 3)'))}" if self.chance(12) else ""
@@ -381,19 +422,26 @@ class Expressions:
         return kind[0] + f"{value} for {name} in {source}{condition}{second}" + kind[1]
 
     def iterable(self, depth):
-        """Something short to iterate over that gives ints, mostly."""
+        """Something short to iterate over; `item` is then the type of what it gives."""
         e = self.expr
+        self.item = "int"
+
+        def of(kind, text):
+            self.item = kind
+            return text
         return self.weighted((
             (6, lambda: f"range({self.pick(('3', '4', '2', '6'))})"),
             (2, lambda: f"range({e('int', 0)} % 5)"),
             (1, lambda: f"range({self.pick(('5, 0, -2', '2**62, 2**62 + 2', '1, 4', '-1, 2', '2**63 - 2, 2**63 + 1'))})"),
             (3, lambda: f"{e('list', depth)}[:6]"),
-            (2, lambda: f"{e('tuple', depth)}[:6]"),
-            (1, lambda: f"list({e('dict', depth)})[:6]"),
-            (1, lambda: f"{e('str', depth)}[:5]"),
+            (2, lambda: of("any", f"{e('tuple', depth)}[:6]")),
+            (1, lambda: f"({e('int', depth)}, {e('int', depth)}, 7)"),
+            (1, lambda: of("any", f"list({e('dict', depth)})[:6]")),
+            (1, lambda: of("str", f"{e('str', depth)}[:5]")),
             (1, lambda: f"iter({e('list', depth)}[:4])"),
-            (1, lambda: f"(N(str(n_)) for n_ in range({self.pick(('2', '3'))}))"),
+            (1, lambda: of("any", f"(N(str(n_)) for n_ in range({self.pick(('2', '3'))}))")),
             (1, lambda: f"map(abs, {e('list', depth)}[:5])"),
-            (1, lambda: f"zip({e('list', depth)}[:5], (1, 2, 3))"),
-            (2, lambda: self.generator_list(depth) + "[:5]"),
+            (1, lambda: of("tuple", f"zip({e('list', depth)}[:5], (1, 2, 3))")),
+            (2, lambda: of("any", self.generator_list(depth) + "[:5]")),
+            (1, lambda: of("float", f"[{e('float', depth)}, 2.5, -0.0]")),
         ))

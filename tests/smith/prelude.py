@@ -27,6 +27,8 @@ def show(value, depth=2):
     if kind is bool or kind is float or value is None:
         return repr(value)
     if kind is str:
+        if "0x" in value:
+            value = _ADDRESS.sub("0x_", value)
         return repr(value) if len(value) < 120 else f"str {len(value)} {value[:30]!r}"
     if depth == 0:
         return kind.__name__
@@ -95,11 +97,21 @@ class N:
     def __del__(self):
         note(f"del {self.n}")
 
+    def __repr__(self):
+        return f"<N {self.n}>"
+
 
 class Base:
     """What the classes of programs derive from."""
 
     __slots__ = ()
+
+    def __repr__(self):
+        return f"<{type(self).__name__}>"
+
+
+class Meta(type):
+    """A metaclass that does nothing."""
 
 
 class Dies(Base):
@@ -335,7 +347,7 @@ def run(function, arguments):
 
 
 NAMES = {name: globals()[name] for name in (
-    "log", "note", "N", "Base", "Dies", "Error", "Manager", "Step", "Ready", "Items", "look", "poke", "held", "stack", "turn", "handled", "boom", "run",
+    "log", "note", "N", "Base", "Meta", "Dies", "Error", "Manager", "Step", "Ready", "Items", "look", "poke", "held", "stack", "turn", "handled", "boom", "run",
     "drive", "show")}
 NAMES.update(gc=gc, nan=float("nan"), inf=float("inf"))
 NAMES["types"] = types

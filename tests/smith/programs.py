@@ -40,7 +40,14 @@ class Class:
     init: list
     attributes: list
     members: list = field(default_factory=list)
+    operators: set = field(default_factory=set)
     dict: bool = True
+
+
+KINDS = ("assign", "augmented", "unpack", "log", "call_statement", "look", "poke", "alias", "delete", "set_attribute", "set_item", "raise_if", "turn",
+         "change", "keep", "leave", "assertion", "set_global", "list_method", "other", "if_", "for_", "while_", "try_", "with_", "match", "closure",
+         "yield_", "yield_from", "await_", "async_for", "async_with")
+FAVOURITES = ("int", "int", "int", "float", "float", "str", "bool", "list", "tuple", "dict", "obj", "any")
 
 
 class Programs(Statements):
@@ -52,7 +59,7 @@ class Programs(Statements):
         self.choices = choices
         self.lines, self.indent, self.serial, self.base = [], 0, 0, 0
         self.functions, self.classes, self.lower, self.globals = [], [], [], {}
-        self.room = 0
+        self.room, self.wild, self.kinds, self.favourites, self.item = 0, True, {}, FAVOURITES, "int"
         self.reset("def", {}, "int")
         self.in_class = False
 
@@ -65,6 +72,10 @@ class Programs(Statements):
         self.no_walrus, self.no_await, self.declared, self.cost = 0, False, [], 1
 
     def make(self):
+        # A program of few kinds of statements says more than one of all: each has its own mix.
+        self.wild = self.chance(30)
+        self.kinds = {name: self.pick((0, 1, 1, 1, 3)) for name in KINDS} if self.chance(75) else dict.fromkeys(KINDS, 1)
+        self.favourites = [self.pick(FAVOURITES) for _ in range(3)] if self.chance(50) else FAVOURITES
         for n in range(self.below(3)):
             kind = self.pick(("int", "int", "float", "str", "list", "any"))
             name = f"G{n}"
@@ -84,7 +95,8 @@ class Programs(Statements):
         name = f"A{n}"
         slots = self.below(3)           # 0: dict, 1: slots, 2: slots and dict
         parent = self.pick(self.classes) if self.classes and self.chance(35) else None
-        self.line(f"class {name}({parent.name if parent else self.pick(('Base', 'Base', 'Dies'))}):")
+        meta = ", metaclass=Meta" if parent is None and self.chance(6) else ""
+        self.line(f"class {name}({parent.name if parent else self.pick(('Base', 'Base', 'Dies'))}{meta}):")
         self.indent += 1
         attributes = [("x", self.pick(("int", "int", "float", "str", "any"))), ("y", self.pick(("int", "float", "list", "any")))]
         cls = Class(name, list(attributes), list(attributes), dict=slots != 1)
@@ -101,7 +113,15 @@ class Programs(Statements):
         self.in_class = True
         self.classes = [cls]
         cls.members += [Member(a, k) for a, k in attributes]
-        self.method("__init__", attributes, None, init=True)
+        self.method("__init__", attributes, None, init=True, parent=parent)
+        if parent is not None:
+            if self.chance(40):
+                self.line("def up(self):")
+                self.line(f"    return super().{self.pick([m.name + ('()' if m.call == [] else '') for m in parent.members] + ['x'])}")
+                cls.members.append(Member("up", "any", []))
+        if self.chance(6):
+            self.line("def __getattribute__(self, name):")
+            self.line("    return object.__getattribute__(self, name)")
         n_methods = 1 + self.below(4)
         used = set()
         for _ in range(n_methods):
@@ -141,6 +161,7 @@ class Programs(Statements):
             if name in used:
                 return
             used.add(name)
+            cls.operators.add(name)
             result = "bool" if name in ("__eq__", "__lt__") else self.pick(("int", "float", "any", "any"))
             self.method(name, [("o", "any")], result, operator=True)
             if name == "__eq__" and self.chance(60):
@@ -172,7 +193,7 @@ class Programs(Statements):
             self.line("yield from [1, 2]")
             self.indent -= 1
 
-    def method(self, name, parameters, result, init=False, operator=False, bare=False, first="self"):
+    def method(self, name, parameters, result, init=False, operator=False, bare=False, first="self", parent=None):
         self.reset("def", dict(parameters), result or "any")
         names = [n for n, _ in parameters]
         self.line(f"def {name}({', '.join(([first] if first else []) + names)}):")
@@ -191,15 +212,17 @@ class Programs(Statements):
             if self.chance(15):
                 self.line("return NotImplemented")
         if init:
+            if parent is not None and self.chance(60):
+                self.line(f"super().__init__({', '.join(self.expr(t, 1) for _, t in parent.init)})")
             for n, _ in parameters:
-                if self.chance(94):
+                if self.chance(94 if self.wild else 99):
                     self.line(f"self.{n} = {n}")
             if self.chance(20):
                 self.block(2)
         else:
             if self.chance(50):
                 self.block(3)
-            if self.chance(90):
+            if self.chance(90 if self.wild else 99):
                 if operator and self.chance(20):
                     self.line(f"if isinstance(o, {self.pick(('int', 'float', 'Base'))}): return {self.expr(self.result, 1)}" if "o" in names
                               else f"return {self.expr(self.result, 1)}")
@@ -226,9 +249,9 @@ class Programs(Statements):
 
     def function(self, n):
         kind = self.pick(("def", "def", "def", "def", "gen", "coro", "coro", "agen") if n else ("def", "def", "gen", "coro", "coro"))
-        parameters = [(p, self.pick(("int", "int", "int", "float", "str", "list", "dict", "tuple", "obj" if self.classes else "int", "any")))
+        parameters = [(p, self.pick(("int", "int", "int", "float", "str", "list", "dict", "tuple", self.some_class(), "any")))
                       for p in ("a", "b", "c")[:self.below(4)]]
-        f = Function(f"f{n}", n, kind, parameters, self.pick(("int", "int", "float", "str", "bool", "list", "any", "obj" if self.classes else "int")))
+        f = Function(f"f{n}", n, kind, parameters, self.pick(("int", "int", "float", "str", "bool", "list", "any", self.some_class())))
         self.reset(kind, dict(parameters), f.result)
         if self.globals_deco and kind == "def" and self.chance(50):
             self.line("@deco")

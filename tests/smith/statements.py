@@ -55,6 +55,8 @@ class Statements(Expressions):
     def statement(self):
         """One statement; "end" if nothing behind it would run."""
         nested = self.indent - self.base < 4
+        if not self.kinds:
+            return self.assign()
         table = [
             (22, self.assign), (8, self.augmented), (4, self.unpack), (5, self.log), (3, self.call_statement), (3, self.look), (1, self.poke),
             (2, self.alias), (2, self.delete), (4, self.set_attribute), (4, self.set_item), (3, self.raise_if), (2, self.turn), (1, self.change),
@@ -71,7 +73,7 @@ class Statements(Expressions):
             table += [(14, self.await_)]
             if nested:
                 table += [(4, self.async_for), (4, self.async_with)]
-        return self.weighted(table)
+        return self.weighted([(weight * self.kinds[make.__name__], make) for weight, make in table] + [(1, self.assign)])
 
     # -- binding
     def new_name(self):
@@ -82,7 +84,9 @@ class Statements(Expressions):
         self.scope[name] = kind
 
     def assign(self):
-        kind = self.pick(("int", "int", "int", "float", "float", "str", "bool", "list", "tuple", "dict", "obj", "any"))
+        kind = self.pick(self.favourites)
+        if kind == "obj":
+            kind = self.some_class()
         name = self.new_name()
         if self.chance(60) and name in self.scope:
             kind = self.scope[name]
@@ -97,19 +101,22 @@ class Statements(Expressions):
             return self.assign()
         if kind == "int":
             op = self.pick(("+=", "+=", "-=", "*=", "//=", "%=", "&=", "|=", "^=", ">>="))
+            if op in ("//=", "%="):
+                self.line(f"{name} {op} {self.divisor('int', 1)}")
+                return
             if op == "*=" and self.loops:
                 op = "+="
             self.line(f"{name} {op} {self.operand('int', 1) if op != '>>=' else self.pick(('1', '3'))}")
             if op in ("*=",) and self.loops:
                 self.line(f"{name} %= 1000003")
         elif kind == "float":
-            self.line(f"{name} {self.pick(('+=', '-=', '*=', '/='))} {self.operand(self.pick(('float', 'float', 'int')), 1)}")
+            self.line(f"{name} {self.pick(('+=', '-=', '*='))} {self.operand(self.pick(('float', 'float', 'int')), 1)}")
         elif kind == "str":
             self.line(f"{name} += {self.expr('str', 1)}")
             if self.loops:
                 self.line(f"{name} = {name}[-30:]")
         else:
-            self.line(f"{name} += {self.expr(self.pick(('list', 'tuple')), 1)}")
+            self.line(f"{name} += {self.expr(self.pick(('list', 'tuple') if self.wild else ('list',)), 1)}")
             if self.loops:
                 self.line(f"{name} = {name}[-9:]")
 
@@ -126,17 +133,20 @@ class Statements(Expressions):
             self.bind(a, k1)
             self.bind(b, k2)
         elif n == 3:
-            self.line(f"{a}, {b} = {self.expr(self.pick(('tuple', 'list', 'str')))}")
-            self.bind(a, "int")
-            self.bind(b, "int")
+            text = self.expr(self.pick(('tuple', 'list', 'str')))
+            self.line(f"{a}, {b} = {text}" if self.wild else f"{a}, {b} = [*{text}, 1, 2][:2]" if self.chance(50) else f"{a}, {b} = ({self.expr('int')}, {self.expr('int')})[:]")
+            self.bind(a, "any")
+            self.bind(b, "any")
         elif n == 4:
-            self.line(f"{a}, *{b} = {self.expr(self.pick(('tuple', 'list', 'dict')))}")
-            self.bind(a, "int")
+            self.line(f"{a}, *{b} = {self.filled(self.pick(('tuple', 'list')), 2)}")
+            self.bind(a, "any")
             self.bind(b, "list")
         else:
-            self.line(f"{a}, ({b}, {c}) = {self.expr('int')}, {self.expr('tuple')}")
+            self.line(f"{a}, ({b}, {c}) = {self.expr('int')}, {self.expr('tuple') if self.wild else '(1, %s)' % self.expr('float')}")
             for name in (a, b, c):
-                self.bind(name, "int")
+                self.bind(name, "any")
+            if not self.wild:
+                self.bind(a, "int") if a not in (b, c) else None
 
     def alias(self):
         if not self.scope:
@@ -179,7 +189,7 @@ class Statements(Expressions):
     def poke(self):
         kind = self.pick(TYPES)
         name = self.local_name()
-        if self.chance(60) and name in self.scope:
+        if self.chance(60 if self.wild else 92) and name in self.scope:
             kind = self.scope[name]
         self.line(f"poke({name!r}, {self.expr(kind, 1)})")
 
@@ -236,14 +246,16 @@ class Statements(Expressions):
         if thing is None:
             return self.assign()
         n = self.below(10)
-        if n == 0:
+        if n == 0 and self.chance(50):
             self.line(f"del {thing}.{name}")
+            if not self.wild:
+                self.line(f"{thing}.{name} = {self.expr(kind, 1)}")
         elif n == 1 and kind == "int":
             self.line(f"{thing}.{name} += {self.expr('int', 1)}")
         elif n == 2 and cls.dict:
             self.line(f"{thing}.{self.pick(('z', 'p', 'm1'))} = {self.expr('any', 1)}")
         else:
-            text = self.expr(kind if self.chance(90) else self.pick(TYPES), 2)
+            text = self.expr(kind if self.chance(90 if self.wild else 97) else self.pick(TYPES), 2)
             self.line(f"{thing}.{name} = {self.bounded(kind, text)}")
 
     def set_item(self):
@@ -252,7 +264,17 @@ class Statements(Expressions):
         if name is None:
             return self.assign()
         n = self.below(8)
-        place = self.pick(("0", "-1", "1")) if kind == "list" else self.key(1)
+        place = self.pick(("0", "-1", "1") if self.wild else ("0", "-1")) if kind == "list" else self.key(1)
+        if not self.wild and kind == "list":
+            self.line(f"if {name}:")
+            place = " ".join([place])
+        elif not self.wild and n < 2:
+            self.line(f"{name}[{place}] = 3")
+        self.indent += not self.wild and kind == "list"
+        self.set_item_in(kind, name, n, place)
+        self.indent -= not self.wild and kind == "list"
+
+    def set_item_in(self, kind, name, n, place):
         if n == 0:
             self.line(f"del {name}[{place}]")
         elif n == 1:
@@ -260,15 +282,16 @@ class Statements(Expressions):
         elif n == 2 and kind == "list":
             self.line(f"{name}[{self.slice(1)}] = {self.expr('list', 1)}[:4]")
         elif n == 3:
-            self.line(f"{name}[{self.expr('int', 1)}] = {self.expr('any', 1)}")
+            self.line(f"{name}[{self.expr('int', 1)}] = {self.expr('any', 1)}" if self.wild else f"{name}[:] = [{self.expr('int', 1)}]" if kind == "list"
+                      else f"{name}[{self.expr('int', 1)}] = 1")
         else:
-            self.line(f"{name}[{place}] = {self.expr(self.pick(('int', 'int', 'float', 'any')), 2)}")
+            self.line(f"{name}[{place}] = {self.expr(self.pick(('int', 'int', 'float', 'any') if self.wild else ('int',)), 2)}")
 
     def list_method(self):
         name = self.variable("list")
         if name is None:
             return self.assign()
-        self.line(self.pick((f"{name}.append({self.expr('int', 2)})", f"{name}.pop()", f"{name}.extend({self.expr('tuple', 1)})",
+        self.line(self.pick((f"{name}.append({self.expr('int', 2)})", f"{name}.pop()" if self.wild else f"{name}.append(3)", f"{name}.extend({self.expr('tuple' if self.wild else 'list', 1)})",
                              f"{name}.insert(0, {self.expr('int', 1)})", f"{name}.reverse()", f"{name}.clear()")))
         if self.loops:
             self.line(f"{name} = {name}[-12:]")
@@ -278,10 +301,10 @@ class Statements(Expressions):
         if not names:
             return self.assign()
         name = self.pick(names)
-        if self.chance(8):
+        if self.chance(8 if self.wild else 1):
             self.line(f"del {name}")
             return
-        kind = self.globals[name] if self.chance(85) else self.pick(TYPES)
+        kind = self.globals[name] if self.chance(85 if self.wild else 97) else self.pick(TYPES)
         self.line(f"{name} = {self.bounded(kind, self.expr(kind, 2))}")
 
     def change(self):
@@ -317,7 +340,8 @@ class Statements(Expressions):
             "gc.collect()",
             f"log(type({self.expr('any', 1)}).__name__)",
             f"log([*map(lambda q: {self.expr('int', 1)}, {self.expr('list', 1)}[:4])])",
-            f"log({self.expr('int', 1)}, sep={self.expr('int', 1)})",
+            f"import types as {self.new_name_of('any')}",
+            f"from sys import maxsize as {self.new_name_of('int')}",
             f"print({self.expr('int', 1)}, end='')",
         )))
 
@@ -348,15 +372,17 @@ class Statements(Expressions):
         n = self.below(12)
         if n < 2:
             source, target = f"enumerate({self.iterable(1)})", f"{name}, {self.new_name()}"
-            kind = "int"
+            kind = "int" if self.item == "int" else "any"
         elif n == 2:
             source, target = f"list({self.expr('dict', 1)}.items())[:5]", f"{name}, {self.new_name()}"
+            kind = "any"
         elif n == 3:
             source, target = f"range({self.pick(('12', '20'))})", name
         elif n == 4:
             source, target, kind = f"{self.expr('str', 1)}[:6]", name, "str"
         else:
             source, target = self.iterable(1), name
+            kind = self.item
         self.line(f"for {target} in {source}:")
         with self.looping(20 if n == 3 else 5):
             before = dict(self.scope)
@@ -425,7 +451,7 @@ class Statements(Expressions):
             text = f"Manager('c{self.serial}'"
             if self.chance(30):
                 text += f", {self.pick(('True', self.expr('bool', 0), self.expr('any', 0)))}"
-            elif self.chance(8):
+            elif self.chance(8 if self.wild else 1):
                 text += ", False, Error('enter')"
             text += ")"
             if self.chance(30):

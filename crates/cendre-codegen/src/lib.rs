@@ -7,6 +7,7 @@
 
 mod env;
 mod exit_table;
+mod fault;
 mod helpers;
 mod lower;
 
