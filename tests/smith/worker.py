@@ -167,6 +167,10 @@ class Cendre(Plain):
         super().begin(plan, source)
         self.random = random.Random(plan["seed"])
         self.functions = []
+        if plan["blocks"] and "async def" in source:
+            # Finished coroutines are kept ready for the next awaited call, up to a bound: that looks like a leak.
+            self.config(awaits=False)
+            self.triggers = True
         if plan["how"] == "sight":
             self.config(threshold=0, warmup=plan["warmup"])
             self.triggers = True
