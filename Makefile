@@ -9,12 +9,14 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
             CENDRE_PYTHON=$$(cat .cache/interpreter)
 # PYTEST_ARGS="-k name" and the like.
 PYTEST_ARGS ?=
+FUZZ_ARGS ?=
 
-.PHONY: help run test test-rust test-python setup lint bench clean
+.PHONY: help run test test-rust test-python fuzz setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
+	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
 	@echo "make bench        the benchmarks against plain CPython"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
@@ -36,6 +38,9 @@ test-rust: setup
 
 test-python: setup
 	$(PYTHON) -m pytest -q -n logical --dist loadgroup $(PYTEST_ARGS)
+
+fuzz: setup
+	$(PYTHON) tests/smith/fuzz.py $(FUZZ_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

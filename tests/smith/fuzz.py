@@ -32,28 +32,28 @@ def program(seed):
     return source, plans.make(choices)
 
 
-def text_of(source, plan, entries, difference, seed=None):
+def text_of(source, plan, entries, difference, seed=None, environment=None):
     """A finding as a file that can be run again."""
-    head = json.dumps({"entries": entries, "plan": plan, "seed": seed})
+    head = json.dumps({"entries": entries, "plan": plan, "seed": seed, "environment": environment or {}})
     return f"# smith: {head}\n" + "".join(f"# {line[:400]}\n" for line in difference.split("\n")[:25]) + source
 
 
 def read(path):
-    """(source, plan, entries) of a finding."""
+    """(source, plan, entries, environment) of a finding."""
     text = Path(path).read_text()
     first, _, rest = text.partition("\n")
     head = json.loads(first.removeprefix("# smith: "))
     lines = rest.split("\n")
     while lines and lines[0].startswith("#"):
         del lines[0]
-    return "\n".join(lines), head["plan"], head["entries"]
+    return "\n".join(lines), head["plan"], head["entries"], head.get("environment", {})
 
 
 class State:
     """What is kept between runs of this command."""
 
-    def __init__(self, name):
-        self.path = FOLDER / f"{name}.json"
+    def __init__(self, folder):
+        self.path = folder / "state.json"
         self.data = {"programs": 0, "useless": 0, "seconds": 0.0, "next": 1, "findings": {}, "leaves": {}, "refused": {}, "awaited": 0}
         if self.path.exists():
             self.data.update(json.loads(self.path.read_text()))
@@ -69,16 +69,15 @@ class State:
                 self.data[name][reason] = self.data[name].get(reason, 0) + n
 
 
-def fuzz(seconds=None, count=None, seed=None, entries=None, name="state", out=sys.stdout, every=20.0, environment=None, stop_at_first=False):
-    """The loop. Answers how many findings there were that are not known by their signature."""
-    FOLDER.mkdir(parents=True, exist_ok=True)
-    findings = FOLDER / "findings"
-    findings.mkdir(exist_ok=True)
-    state = State(name)
+def fuzz(seconds=None, count=None, seed=None, entries=None, folder=FOLDER, out=sys.stdout, every=20.0, environment=None, stop_at_first=False):
+    """The loop. Answers what it found, as texts, and the state."""
+    findings = folder / "findings"
+    findings.mkdir(parents=True, exist_ok=True)
+    state = State(folder)
     data = state.data
     if seed is not None:
         data["next"] = seed
-    began, told, done, new = time.monotonic(), time.monotonic(), 0, 0
+    began, told, done, found = time.monotonic(), time.monotonic(), 0, []
     pair, batch, turn = None, BATCH, 0
     try:
         while (seconds is None or time.monotonic() - began < seconds) and (count is None or done < count):
@@ -88,7 +87,9 @@ def fuzz(seconds=None, count=None, seed=None, entries=None, name="state", out=sy
                 kind = entries or ENTRIES[turn % 3 == 2]
                 turn += 1
                 # Cranelift's fast settings give more programs for the time; every fourth worker takes those that users get.
-                more = environment or ({} if turn % 4 == 0 else {"CENDRE_CRANELIFT": "opt_level=none,regalloc_algorithm=single_pass"})
+                more = dict(environment or ({} if turn % 4 == 0 else {"CENDRE_CRANELIFT": "opt_level=none,regalloc_algorithm=single_pass"}))
+                if turn % 2 and not environment:
+                    more["CENDRE_STRESS"] = str(turn + data["next"])
                 pair, batch = Pair(kind, environment=more), 0
             number = data["next"]
             data["next"] += 1
@@ -105,11 +106,13 @@ def fuzz(seconds=None, count=None, seed=None, entries=None, name="state", out=sy
                 known = data["findings"].get(mark, 0)
                 data["findings"][mark] = known + 1
                 if known < 4:
-                    new += known == 0
-                    (findings / f"{number}.py").write_text(text_of(source, plan, pair.entries, difference, number))
+                    found.append(f"{number}: {difference}")
+                    (findings / f"{number}.py").write_text(text_of(source, plan, pair.entries, difference, number, more))
                     print(f"FOUND {number}: {difference[:300]}", file=out, flush=True)
                 if stop_at_first:
                     break
+                if difference.startswith(("crash", "hang")):
+                    batch = BATCH
             now = time.monotonic()
             if now - told > every:
                 data["seconds"] += now - told
@@ -121,9 +124,9 @@ def fuzz(seconds=None, count=None, seed=None, entries=None, name="state", out=sy
         if pair is not None:
             finish(pair, state)
         state.save()
-        print(f"ended after {done} programs in {time.monotonic() - began:.0f} s; {data['programs']} in all; {new} new kinds of findings", file=out,
+        print(f"ended after {done} programs in {time.monotonic() - began:.0f} s; {data['programs']} in all; {len(found)} findings written", file=out,
               flush=True)
-    return new
+    return found, data
 
 
 def finish(pair, state):
@@ -142,9 +145,8 @@ def main():
     parser.add_argument("--programs", type=int)
     parser.add_argument("--seed", type=int)
     parser.add_argument("--entries", choices=ENTRIES)
-    parser.add_argument("--state", default="state")
     args = parser.parse_args()
-    fuzz(args.seconds, args.programs, args.seed, args.entries, args.state)
+    fuzz(args.seconds, args.programs, args.seed, args.entries)
 
 
 if __name__ == "__main__":

@@ -60,14 +60,14 @@ def main():
     parser.add_argument("--check", action="store_true", help="only say whether it differs")
     args = parser.parse_args()
     for path in args.finding:
-        source, plan, entries = fuzz.read(path)
+        source, plan, entries, environment = fuzz.read(path)
         if args.check:
-            pair = Pair(entries)
+            pair = Pair(entries, environment=environment)
             print(path, json.dumps(plan), pair.difference(source, plan) or "no difference")
             pair.stop()
             continue
-        source, plan, difference = reduce(source, plan, entries, args.seconds, print, keep=args.keep)
-        text = fuzz.text_of(source, plan, entries, difference or "no difference")
+        source, plan, difference = reduce(source, plan, entries, args.seconds, print, environment, args.keep)
+        text = fuzz.text_of(source, plan, entries, difference or "no difference", None, environment)
         if args.out:
             Path(args.out).write_text(text)
         print(text)

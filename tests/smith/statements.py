@@ -60,7 +60,7 @@ class Statements(Expressions):
         table = [
             (22, self.assign), (8, self.augmented), (4, self.unpack), (5, self.log), (3, self.call_statement), (3, self.look), (1, self.poke),
             (2, self.alias), (2, self.delete), (4, self.set_attribute), (4, self.set_item), (3, self.raise_if), (2, self.turn), (1, self.change),
-            (2, self.keep), (3, self.leave), (1, self.assertion), (2, self.set_global), (2, self.list_method), (1, self.other)]
+            (2, self.keep), (3, self.leave), (1, self.assertion), (2, self.set_global), (2, self.list_method), (1, self.other), (3, self.resume)]
         if nested:
             table += [(9, self.if_), (9, self.for_), (3, self.while_), (9, self.try_), (4, self.with_), (3, self.match)]
             if not self.nested:
@@ -344,6 +344,28 @@ class Statements(Expressions):
             f"from sys import maxsize as {self.new_name_of('int')}",
             f"print({self.expr('int', 1)}, end='')",
         )))
+
+    def resume(self):
+        """A generator or coroutine that is driven by hand, or left suspended."""
+        found = [f for f in self.functions if f.kind != "def" and f.cost * (self.loops or 1) < self.most_cost]
+        if not found or self.in_class:
+            return self.log()
+        f = self.pick(found)
+        self.cost += f.cost * (self.loops or 1)
+        if f.kind != "gen" or self.chance(30):
+            self.line(f"log(drive({self.call_of(f, 1)}, {self.pick(('3', '6', '12'))}))")
+            return
+        name = self.new_name_of("any")
+        self.line(f"{name} = {self.call_of(f, 1)}")
+        for _ in range(1 + self.below(3)):
+            if self.chance(12):
+                self.line("try:")
+                self.line(f"    log({name}.throw({self.pick(ERRORS)}))")
+                self.line("except Exception as e_:")
+                self.line("    log(e_)")
+            else:
+                self.line(self.pick((f"log(next({name}, 'over'))", f"log(next({name}, 'over'))", f"for {self.new_name_of('any')} in {name}: break",
+                                     f"{name}.close()", f"log([*{name}][:3])")))
 
     # -- flow
     def if_(self):

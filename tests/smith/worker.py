@@ -156,7 +156,7 @@ class Cendre(Plain):
                         for const in f.__code__.co_consts:
                             if isinstance(const, types.CodeType):
                                 jit.never(const)
-        self.triggers = False
+        self.changed = False
         self.refused = {}
         del cendre
 
@@ -167,13 +167,15 @@ class Cendre(Plain):
         super().begin(plan, source)
         self.random = random.Random(plan["seed"])
         self.functions = []
+        settings = {}
         if plan["blocks"] and "async def" in source:
             # Finished coroutines are kept ready for the next awaited call, up to a bound: that looks like a leak.
-            self.config(awaits=False)
-            self.triggers = True
+            settings["awaits"] = False
         if plan["how"] == "sight":
-            self.config(threshold=0, warmup=plan["warmup"])
-            self.triggers = True
+            settings.update(threshold=0, warmup=plan["warmup"])
+        self.changed = bool(settings)
+        if settings or "CENDRE_STRESS" in os.environ:       # its sequence of leaves begins anew
+            self.config(**settings)
 
     def loaded(self, code, namespace):
         if self.plan["how"] != "sight":
@@ -218,8 +220,7 @@ class Cendre(Plain):
 
     def end(self):
         super().end()
-        if self.triggers:
-            self.triggers = False
+        if self.changed:
             self.config()
 
 

@@ -5,9 +5,9 @@
 //! every value it spills is known. A value of a state dominates all users of the state, hence also their common exit.
 
 use super::{Lower, Ret};
-use crate::{CodegenError, Exit, Row, Word, fault, tag};
+use crate::{CodegenError, Exit, Row, Word, fault, stress, tag};
 use cendre_ir::{FrameState, InstData, Kinds, State};
-use cranelift_codegen::ir::{self, InstBuilder, types};
+use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 use std::collections::HashMap;
 
 /// What an exit does after the spill.
@@ -63,6 +63,21 @@ impl Lower<'_> {
     pub fn leave_exit(&mut self, i: &InstData) -> Result<ir::Block, CodegenError> {
         let key = ExitKey::leave(i)?;
         Ok(self.exit(key))
+    }
+
+    /// Leaves at a guard for no reason; see `stress.rs`.
+    pub(super) fn leave_by_chance(&mut self, i: &InstData, address: usize) -> Result<(), CodegenError> {
+        let exit = self.leave_exit(i)?;
+        let place = self.iconst(address as i64);
+        let state = self.load(place, 0);
+        let (factor, summand) = (self.iconst(stress::FACTOR as i64), self.iconst(stress::SUMMAND as i64));
+        let state = self.b.ins().imul(state, factor);
+        let state = self.b.ins().iadd(state, summand);
+        self.store(state, place, 0);
+        let chance = self.b.ins().ushr_imm_u(state, i64::from(64 - stress::ONE_IN.trailing_zeros()));
+        let go_on = self.b.ins().icmp_imm_s(IntCC::NotEqual, chance, 0);
+        self.branch_unless(go_on, exit);
+        Ok(())
     }
 
     /// The exit that raises for this instruction (which stored `instr_ptr` itself).

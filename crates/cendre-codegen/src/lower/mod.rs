@@ -12,7 +12,7 @@ mod heap;
 mod numbers;
 mod refs;
 
-use crate::{CodegenError, Env, Exit, ExitTable, helpers, tag};
+use crate::{CodegenError, Env, Exit, ExitTable, helpers, stress, tag};
 use cendre_ir::{self as cir, FrameState, Imm, InstData, Op};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
@@ -351,6 +351,9 @@ impl Lower<'_> {
 
     fn inst(&mut self, i: &InstData) -> Result<(), CodegenError> {
         self.begin_bytecode(i);
+        if let Some(address) = stress::address(i.op) {
+            self.leave_by_chance(i, address)?;
+        }
         match i.op {
             Op::ConstInt | Op::ConstPtr => {
                 let Imm::Int(n) = i.imm else { return bad(i) };
