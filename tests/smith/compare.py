@@ -130,8 +130,9 @@ def compare(want, got, plan, entries):
         return f"log: useless under cendre: {got['useless']}"
     by_collector = plan["gc"]
     for number, (w, g) in enumerate(zip(want["runs"], got["runs"])):
-        if by_collector:
-            # When finalisers run depends on the collector.
+        if by_collector or entries == "vectorcall":
+            # When finalisers run depends on the collector; and an interpreted caller of a wrapped function keeps the tuple of `f(*args)`.
+            w, g = [x for x in w if not x.startswith("del ")] or w, [x for x in g if not x.startswith("del ")] or g
             w, g = [x for x in w if not x.startswith("del ")], [x for x in g if not x.startswith("del ")]
         if w != g:
             at = next((i for i, (a, b) in enumerate(zip(w, g)) if a != b), min(len(w), len(g)))

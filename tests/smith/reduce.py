@@ -23,7 +23,7 @@ def kind_of(difference):
 
 def reduce(source, plan, entries, seconds=120.0, say=lambda text: None, environment=None, keep=None):
     """(source, plan, difference), smaller."""
-    from pysource_minimize import StopMinimization, minimize
+    from pysource_minimize import CouldNotMinimize, StopMinimization, minimize
     pair = Pair(entries, timeout=10.0, environment=environment)
     end = time.monotonic() + seconds
     best = pair.difference(source, plan)
@@ -44,7 +44,10 @@ def reduce(source, plan, entries, seconds=120.0, say=lambda text: None, environm
     for key, value in (("moments", []), ("gc", False), ("blocks", False), ("how", "all"), ("at", 3), ("at", 0), ("warmup", 0)):
         if plan[key] != value and same(source, {**plan, key: value}):
             plan = {**plan, key: value}
-    source = minimize(source, same)
+    try:
+        source = minimize(source, same)
+    except CouldNotMinimize as error:
+        say(str(error))
     say(f"{tries[0]} tries")
     best = pair.difference(source, plan)
     pair.stop()
