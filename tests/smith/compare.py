@@ -8,7 +8,6 @@ import os
 import re
 import select
 import signal
-import statistics
 import subprocess
 import sys
 import tempfile
@@ -130,10 +129,11 @@ def compare(want, got, plan, entries):
         return f"log: useless under cendre: {got['useless']}"
     by_collector = plan["gc"]
     for number, (w, g) in enumerate(zip(want["runs"], got["runs"])):
-        if by_collector or entries == "vectorcall":
-            # When finalisers run depends on the collector; and an interpreted caller of a wrapped function keeps the tuple of `f(*args)`.
-            w, g = [x for x in w if not x.startswith("del ")] or w, [x for x in g if not x.startswith("del ")] or g
-            w, g = [x for x in w if not x.startswith("del ")], [x for x in g if not x.startswith("del ")]
+        # When finalisers run depends on the collector; and an interpreted caller of a wrapped function keeps the tuple of `f(*args)`.
+        # Our own tool of sys.monitoring changes when CPython thinks that a generator is on a new line.
+        away = ("del ", "event LINE") if entries == "vectorcall" else ("del ",) if by_collector else ()
+        if away:
+            w, g = [x for x in w if not x.startswith(away)], [x for x in g if not x.startswith(away)]
         if w != g:
             at = next((i for i, (a, b) in enumerate(zip(w, g)) if a != b), min(len(w), len(g)))
             return "\n".join([f"log: run {number}, line {at}", *(f"         {x[:300]}" for x in w[max(0, at - 3):at]),
@@ -142,7 +142,7 @@ def compare(want, got, plan, entries):
         return f"late: {want['late']} {got['late']}"
     if want["growth"] and plan["blocks"]:
         # Something that is made once is no leak; what grows in every run is.
-        w, g = statistics.median(want["growth"]), statistics.median(got["growth"])
+        w, g = sorted(want["growth"])[-2], sorted(got["growth"])[1]
         if g > max(w, 0):
             return f"blocks: a run leaves {got['growth']} blocks, under CPython {want['growth']}"
     return ""

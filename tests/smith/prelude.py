@@ -248,7 +248,7 @@ def look(depth=1):
     frame = sys._getframe(1)
     while frame is not None and depth > 0:
         code = frame.f_code
-        if code.co_filename != HERE:
+        if code.co_filename != HERE and code.co_name != "<module>":
             names = ", ".join([f"{n}={show(v, 1)}" for n, v in frame.f_locals.items()])
             note(f"look {code.co_name}:{frame.f_lineno} {names}")
         frame = frame.f_back
