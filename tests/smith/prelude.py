@@ -48,7 +48,7 @@ def show(value, depth=2):
     if isinstance(value, N):
         return f"N({value.n!r})"
     if isinstance(value, slice):
-        return repr(value)
+        return _ADDRESS.sub("0x_", repr(value))
     return kind.__name__
 
 
@@ -248,7 +248,7 @@ def look(depth=1):
     frame = sys._getframe(1)
     while frame is not None and depth > 0:
         code = frame.f_code
-        if code.co_filename != HERE and code.co_name != "<module>":
+        if code.co_filename == "program" and code.co_name != "<module>":
             names = ", ".join([f"{n}={show(v, 1)}" for n, v in frame.f_locals.items()])
             note(f"look {code.co_name}:{frame.f_lineno} {names}")
         frame = frame.f_back
@@ -278,10 +278,10 @@ def stack():
     """Names and lines of all frames of the program that run."""
     frame, out = sys._getframe(1), []
     while frame is not None:
-        if frame.f_code.co_filename != HERE:
+        if frame.f_code.co_filename == "program":
             out.append(f"{frame.f_code.co_name}:{frame.f_lineno}")
         frame = frame.f_back
-    note("stack " + "<".join(out[:-2]))
+    note("stack " + "<".join(out))
 
 
 def turn():

@@ -212,6 +212,8 @@ class Programs(Statements):
             if self.chance(15):
                 self.line("return NotImplemented")
         if init:
+            # Whether an argument ends with its parameter depends on whether CPython's call site has specialised.
+            self.pool = [n for n in POOL if n not in names]
             if parent is not None and self.chance(60):
                 self.line(f"super().__init__({', '.join(self.expr(t, 1) for _, t in parent.init)})")
             for n, _ in parameters:

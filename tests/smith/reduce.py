@@ -30,7 +30,7 @@ def reduce(source, plan, entries, seconds=120.0, say=lambda text: None, environm
     if not best:
         pair.stop()
         return source, plan, best
-    kind, tries = kind_of(best), [0]
+    kind, tries, smallest = kind_of(best), [0], [source]
 
     def same(text, changed=None):
         if time.monotonic() > end and changed is None:
@@ -39,15 +39,19 @@ def reduce(source, plan, entries, seconds=120.0, say=lambda text: None, environm
         if tries[0] % 200 == 0:
             pair.stop()
         got = pair.difference(text, changed or plan)
-        return bool(got) and kind_of(got) == kind and (keep is None or keep in got)
+        fine = bool(got) and kind_of(got) == kind and (keep is None or keep in got)
+        if fine:
+            smallest[0] = text
+        return fine
 
     for key, value in (("moments", []), ("gc", False), ("blocks", False), ("how", "all"), ("at", 3), ("at", 0), ("warmup", 0)):
         if plan[key] != value and same(source, {**plan, key: value}):
             plan = {**plan, key: value}
     try:
-        source = minimize(source, same)
+        minimize(source, same)
     except CouldNotMinimize as error:
         say(str(error))
+    source = smallest[0]
     say(f"{tries[0]} tries")
     best = pair.difference(source, plan)
     pair.stop()
