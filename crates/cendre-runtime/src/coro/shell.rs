@@ -4,7 +4,7 @@
 //! and borrows its code object. Handed out it owns the code object and stays untracked until it suspends, leaves, or turns
 //! out to be kept by somebody (deallocation untracks unconditionally, so no reference of ours is dropped before tracking).
 //! Of its frame machine code (`lower/awaits.rs`) relies on: no `f_locals`, `frame_obj` or handled exception, owner GENERATOR,
-//! nothing to return over, `stackpointer` unimportant, slots own nothing, `previous` = the next shell.
+//! nothing to return over, `stackpointer` at the stack's base, slots own nothing, `previous` = the next shell.
 //! Read docs/internals/awaits.md, "Shells".
 
 use super::data::CoroData;
@@ -116,6 +116,8 @@ pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
             (*fr).return_offset = 0;
             (*fr).owner = frame_owner::GENERATOR;
             (*fr).visited = 0;
+            // Machine code relies on it: what ends at the first slot would have no locals that are made to own, or dropped.
+            (*fr).stackpointer = Frame::stack_base(fr);
             (*fr).previous = (*record).coro.shelf.cast();
             (*record).coro.shelf = g;
             (*record).coro.shelved += 1;
