@@ -15,7 +15,7 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::gc;
 use cendre_cpython::genobject::{GenObject, frame_state};
-use cendre_cpython::interpframe::frame_owner;
+use cendre_cpython::interpframe::{Frame, frame_owner};
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 
