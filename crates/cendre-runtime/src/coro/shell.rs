@@ -4,7 +4,7 @@
 //! and borrows its code object. Handed out it owns the code object and stays untracked until it suspends, leaves, or turns
 //! out to be kept by somebody (deallocation untracks unconditionally, so no reference of ours is dropped before tracking).
 //! Of its frame machine code (`lower/awaits.rs`) relies on: no `f_locals`, `frame_obj` or handled exception, owner GENERATOR,
-//! nothing to return over, `stackpointer` at the stack's base, slots own nothing, `previous` = the next shell.
+//! nothing to return over, `stackpointer` unimportant, slots own nothing, `previous` = the next shell.
 //! Read docs/internals/awaits.md, "Shells".
 
 use super::data::CoroData;
@@ -15,7 +15,7 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::gc;
 use cendre_cpython::genobject::{GenObject, frame_state};
-use cendre_cpython::interpframe::{Frame, frame_owner};
+use cendre_cpython::interpframe::frame_owner;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 
@@ -116,8 +116,6 @@ pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
             (*fr).return_offset = 0;
             (*fr).owner = frame_owner::GENERATOR;
             (*fr).visited = 0;
-            // Machine code relies on it: what ends at the first slot would have no locals that are made to own, or dropped.
-            (*fr).stackpointer = Frame::stack_base(fr);
             (*fr).previous = (*record).coro.shelf.cast();
             (*record).coro.shelf = g;
             (*record).coro.shelved += 1;
