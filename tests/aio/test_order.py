@@ -5,6 +5,8 @@ children run early; and each check of the exact rule is one without which these 
 """
 
 import random
+import subprocess
+import sys
 
 import compare
 import programs
@@ -54,6 +56,15 @@ def test_small_budget(budget):
     for seed in range(100):
         program = programs.program(random.Random(seed), 20)
         assert compare.difference(program, "exact", budget=budget) is None
+
+
+def test_compiled_frames_in_between():
+    """In a process of its own, since what is compiled when is left to chance there."""
+    command = [sys.executable, "-X", "faulthandler", "-W", "ignore", compare.__file__, "--from", "500000", "--count", "1500", "--compiled"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    compiled, programs_run = done.stdout.split("\n")[:2]
+    assert int(compiled.split()[0]) > 40 and " 0 differ" in programs_run
 
 
 LOG = (("log", 0),)

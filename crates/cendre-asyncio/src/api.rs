@@ -137,6 +137,7 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             cancelled_error: new_ref(item(dict, c"CancelledError")?),
             invalid_state: new_ref(item(dict, c"InvalidStateError")?),
             failed: new_ref(item(dict, c"failed")?),
+            call_soon: new_ref(item(dict, c"call_soon")?),
             internal: objects(item(dict, c"internal")?)?,
             opcode_send: number(dict, c"SEND")? as u8,
             opcode_send_gen: number(dict, c"SEND_GEN")? as u8,
@@ -173,6 +174,23 @@ unsafe fn hook(b: Bound) {
         (*wrapper).tp_call = Some(step::step_call);
         (*def).ml_meth.PyCFunction = step::wakeup;
     }
+}
+
+struct Method(ffi::PyMethodDef);
+// SAFETY: constant data.
+unsafe impl Sync for Method {}
+
+static CALL_SOON: Method = Method(ffi::PyMethodDef {
+    ml_name: c"call_soon".as_ptr(),
+    ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: queue::call_soon_method },
+    ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+    ml_doc: c"call_soon($self, callback, /, *args, context=None)\n--\n\nArrange for a callback to be called as soon as possible.".as_ptr(),
+});
+
+/// `tasks_call_soon(cls)`: the native `call_soon` as a method of that class.
+unsafe extern "C" fn call_soon(_: *mut PyObject, cls: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the definition lives for ever.
+    unsafe { ffi::PyDescr_NewMethod(cls.cast(), (&raw const CALL_SOON.0).cast_mut()) }
 }
 
 /// `tasks_peek(object)`: the words of a future or task as they lie in memory, for the check at `bind`.
@@ -250,6 +268,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             plain_call_soon: plain != 0,
             budget,
             ready: ptr::null_mut(),
+            thread: 0,
             todo: 0,
             last_poll: None,
             handle: ptr::null_mut(),
@@ -326,7 +345,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 8]);
+struct Methods([ffi::PyMethodDef; 9]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -345,6 +364,7 @@ static METHODS: Methods = Methods([
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
     def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
     def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),
+    def(c"tasks_call_soon", call_soon, ffi::METH_O, c"The native call_soon as a method of a class."),
     def(c"tasks_stats", stats, ffi::METH_NOARGS, c"Counters of tasks, by name."),
     def(c"tasks_reset", reset, ffi::METH_NOARGS, c"Sets those counters to zero."),
     ffi::PyMethodDef::zeroed(),

@@ -82,7 +82,7 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
             return Await::Stock;
         }
         state::count(Counter::Awaits);
-        match may(b, ls, f) {
+        match may(b, ls, f, it) {
             Ok((ts, nest)) => early(b, ls, ts, nest, f),
             Err(why) => {
                 state::count(why);
@@ -93,7 +93,12 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
 }
 
 /// Rules 1 and 2: whether this await may run others first. Cheap and likely refusals come first.
-unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj) -> Result<(*mut ThreadState, *mut Nest), Counter> {
+unsafe fn may(
+    b: &Bound,
+    ls: *mut LoopState,
+    f: *mut FutureObj,
+    it: *mut PyObject,
+) -> Result<(*mut ThreadState, *mut Nest), Counter> {
     // SAFETY: live objects; nothing here but `_debug` runs Python code.
     unsafe {
         let (ready, nest) = ((*ls).ready, (*ls).nest);
@@ -140,7 +145,7 @@ unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj) -> Result<(*mut 
         if (*ts).context != (*task).context {
             return Err(Counter::NotContext);
         }
-        if (*ls).checks(check::CHAIN) && !chain(b, ts, task) {
+        if (*ls).checks(check::CHAIN) && !chain(b, ts, task, it) {
             return Err(Counter::NotChain);
         }
         if queue::truth((*ls).looop, b.names.debug) != Some(false) {
@@ -182,7 +187,7 @@ unsafe fn watched(ts: *mut ThreadState) -> bool {
 }
 
 /// Whether every frame from here down to the task's coroutine is stopped at a SEND and hands on what it is given.
-unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj) -> bool {
+unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj, it: *mut PyObject) -> bool {
     // SAFETY: the frames of the running thread are alive; a generator's frame lies in its object.
     unsafe {
         let coro = (*task).coro;
@@ -191,6 +196,7 @@ unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj) -> bool {
         }
         let last = &raw mut (*coro.cast::<GenObject>()).gi_iframe;
         let mut frame: *mut Frame = (*ts).current_frame;
+        let mut below = it;
         loop {
             if frame.is_null() {
                 return false;
@@ -210,35 +216,44 @@ unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj) -> bool {
             if !(*code)._co_monitoring.is_null() && cendre_runtime::record::is_watched(code) {
                 return false;
             }
-            if !hands_on(b, frame) {
+            if !hands_on(b, frame, below) {
                 return false;
             }
             if frame == last {
                 return true;
             }
+            below = GenObject::from_frame(frame).cast();
             frame = (*frame).previous;
         }
     }
 }
 
-/// Whether what this frame awaits hands on what a coroutine yields. Interpreted frames show it on their stack; in compiled
-/// ones the runtime knows.
-unsafe fn hands_on(b: &Bound, frame: *mut Frame) -> bool {
-    // SAFETY: a live frame at a SEND; the stack between its base and the stack pointer holds live references.
+/// Whether what this frame awaits is `below`, or hands on what is yielded below it.
+///
+/// An interpreted frame shows on its stack what it awaits. The stack of a compiled frame is empty, and what lies in its slots may be
+/// anything, so nothing is followed that might be such a slot: there the runtime knows.
+unsafe fn hands_on(b: &Bound, frame: *mut Frame, below: *mut PyObject) -> bool {
+    // SAFETY: a live frame; its slots are memory of the frame, compared as bits. They are followed only where its code was never
+    // compiled, so that they hold what the interpreter saved at the SEND.
     unsafe {
-        let base = Frame::locals(frame).add((*(*frame).code()).co_nlocalsplus as usize);
-        let top = (*frame).stackpointer;
-        if top == base {
+        let code = (*frame).code();
+        let base = Frame::locals(frame).add((*code).co_nlocalsplus as usize);
+        let used = ((*frame).stackpointer as isize - base as isize) / size_of::<usize>() as isize;
+        if used <= 0 || used > (*code).co_stacksize as isize {
             return cendre_runtime::coro::foreign_receivers() == 0;
         }
-        let depth = top.offset_from(base).min(2) as usize;
-        (1..=depth).any(|n| {
+        let top = base.add(used as usize);
+        let slots = 1..=used.min(2) as usize;
+        if slots.clone().any(|n| (*top.sub(n)).as_ptr() == below) {
+            return true;
+        }
+        let record = cendre_runtime::record::find(code);
+        if !record.is_null() && (*record).compiles != 0 {
+            return false;
+        }
+        slots.clone().any(|n| {
             let r = *top.sub(n);
-            if r.is_null() || r.is_tagged_int() {
-                return false;
-            }
-            let ty = type_of(r.as_ptr());
-            ty == b.future_iter || b.transparent.contains(&ty)
+            !r.is_null() && !r.is_tagged_int() && b.transparent.contains(&type_of(r.as_ptr()))
         })
     }
 }

@@ -33,7 +33,8 @@ pub unsafe fn call_soon(
     unsafe {
         let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && !(*ls).ready.is_null();
         if ours && !context.is_null() {
-            let handle = make_handle(b, looop, callback, arg, context);
+            let args = if arg.is_null() { ffi::PyTuple_New(0) } else { ffi::PyTuple_Pack(1, arg) };
+            let handle = make_handle(b, looop, callback, args, context);
             if handle.is_null() {
                 return -1;
             }
@@ -61,17 +62,16 @@ pub unsafe fn call_soon(
     }
 }
 
-/// `Handle(callback, args, loop, context)`.
+/// `Handle(callback, args, loop, context)`; takes the tuple of arguments (null: an exception is set).
 unsafe fn make_handle(
     b: &Bound,
     looop: *mut PyObject,
     callback: *mut PyObject,
-    arg: *mut PyObject,
+    args: *mut PyObject,
     context: *mut PyObject,
 ) -> *mut PyObject {
     // SAFETY: a class with slots whose offsets were read from its descriptors; a new object's slots are null.
     unsafe {
-        let args = if arg.is_null() { ffi::PyTuple_New(0) } else { ffi::PyTuple_Pack(1, arg) };
         if args.is_null() {
             return ptr::null_mut();
         }
@@ -92,6 +92,86 @@ unsafe fn make_handle(
         *slot(handle, b.h_source_tb) = ffi::Py_None();
         *slot(handle, b.h_repr) = ffi::Py_None();
         handle
+    }
+}
+
+/// `BaseEventLoop.call_soon`: natively for a loop whose queue is being run, else as the function that was there does it.
+///
+/// # Safety
+/// Called by CPython as a METH_FASTCALL | METH_KEYWORDS method; the hook is set after `bind`.
+pub unsafe extern "C" fn call_soon_method(
+    this: *mut PyObject,
+    args: *const *mut PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract: `n` positional arguments, then one for each name.
+    unsafe {
+        let b = &*state::bound();
+        let ls = state::find(this);
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let only_context = keywords == 0
+            || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
+        if !ls.is_null()
+            && !(*ls).ready.is_null()
+            && (*ls).plain_call_soon
+            && n >= 1
+            && only_context
+            && (*ls).thread == (*ThreadState::current()).id
+            && truth(this, b.names.debug) == Some(false)
+        {
+            let given = if keywords == 1 { *args.offset(n) } else { ffi::Py_None() };
+            let context = if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { new_ref(given) };
+            if context.is_null() {
+                return context;
+            }
+            let rest = ffi::PyTuple_New(n - 1);
+            if rest.is_null() {
+                decref(context);
+                return rest;
+            }
+            for i in 1..n {
+                ffi::PyTuple_SetItem(rest, i - 1, new_ref(*args.offset(i)));
+            }
+            let handle = make_handle(b, this, *args, rest, context);
+            decref(context);
+            if handle.is_null() {
+                return handle;
+            }
+            let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
+            if done.is_null() {
+                decref(handle);
+                return done;
+            }
+            decref(done);
+            return handle;
+        }
+        // The stock function, with `self` in front.
+        let all = ffi::PyTuple_New(n + 1);
+        if all.is_null() {
+            return all;
+        }
+        ffi::PyTuple_SetItem(all, 0, new_ref(this));
+        for i in 0..n {
+            ffi::PyTuple_SetItem(all, i + 1, new_ref(*args.offset(i)));
+        }
+        let mut keyword = ptr::null_mut();
+        if keywords > 0 {
+            keyword = ffi::PyDict_New();
+            for i in 0..keywords {
+                if keyword.is_null()
+                    || ffi::PyDict_SetItem(keyword, ffi::PyTuple_GET_ITEM(names, i), *args.offset(n + i)) != 0
+                {
+                    xdecref(keyword);
+                    decref(all);
+                    return ptr::null_mut();
+                }
+            }
+        }
+        let answer = ffi::PyObject_Call(b.call_soon, all, keyword);
+        decref(all);
+        xdecref(keyword);
+        answer
     }
 }
 
@@ -175,7 +255,7 @@ pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, ha
     // SAFETY: a live handle; what is used during the call is held.
     unsafe {
         let kind = kind(b, handle);
-        if !matches!(kind, Kind::Step(_) | Kind::Wakeup(..)) {
+        if matches!(kind, Kind::Cancelled | Kind::Other) {
             incref(handle);
             let done = ffi::PyObject_CallMethodNoArgs(handle, b.names.run);
             decref(handle);
@@ -193,8 +273,12 @@ pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, ha
         if failed == 0 {
             failed = match kind {
                 Kind::Step(w) => step::step_by(b, ls, ts, w),
-                Kind::Wakeup(task, future) => step::wake(b, ls, ts, task, future, callback),
-                _ => 0,
+                Kind::Wakeup(task, future) => step::wake(b, ls, ts, task, future),
+                _ => {
+                    let done = ffi::PyObject_CallObject(callback, args);
+                    xdecref(done);
+                    if done.is_null() { -1 } else { 0 }
+                }
             };
             if failed != 0 {
                 let error = ffi::PyErr_GetRaisedException();
@@ -247,6 +331,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             return -1;
         }
         (*ls).ready = ready;
+        (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
         (*ls).last_poll = Some(std::time::Instant::now());
         (*ls).base_frame = (*ts).current_frame;

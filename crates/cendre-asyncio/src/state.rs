@@ -36,6 +36,8 @@ pub struct Bound {
     pub invalid_state: *mut PyObject,
     /// Python: `failed(handle, exception)`, what `Handle._run` does with an exception.
     pub failed: *mut PyObject,
+    /// `BaseEventLoop.call_soon` as it was found.
+    pub call_soon: *mut PyObject,
     /// Code objects of asyncio's own callbacks.
     pub internal: Vec<*mut PyObject>,
     pub opcode_send: u8,
@@ -92,6 +94,7 @@ names! {
     time = c"time",
     clock_resolution = c"_clock_resolution",
     debug = c"_debug",
+    context = c"context",
     get_loop = c"get_loop",
     loop_ = c"_loop",
     add_done_callback = c"add_done_callback",
@@ -175,6 +178,8 @@ pub struct LoopState {
     pub budget: Duration,
     /// The queue, borrowed, while `run_ready` is running; null otherwise.
     pub ready: *mut PyObject,
+    /// The id of the thread state that runs it.
+    pub thread: u64,
     /// Handles that are left in this iteration.
     pub todo: usize,
     pub last_poll: Option<Instant>,

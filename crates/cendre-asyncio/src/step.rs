@@ -61,14 +61,13 @@ pub unsafe fn step_by(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, w: *m
     }
 }
 
-/// Wakes a task up whose future is done. `callback` is asyncio's own callback object.
+/// Wakes a task up whose future is done.
 pub unsafe fn wake(
     b: &Bound,
     ls: *mut LoopState,
     ts: *mut ThreadState,
     task: *mut TaskObj,
     future: *mut PyObject,
-    _callback: *mut PyObject,
 ) -> c_int {
     // SAFETY: live objects, held by the caller.
     unsafe {
@@ -493,7 +492,7 @@ pub unsafe extern "C" fn wakeup(op: *mut PyObject, future: *mut PyObject) -> *mu
         if ls.is_null() {
             return (b.wakeup)(op, future);
         }
-        if wake(b, ls, ThreadState::current(), task, future, op) != 0 { ptr::null_mut() } else { ffi::Py_None() }
+        if wake(b, ls, ThreadState::current(), task, future) != 0 { ptr::null_mut() } else { ffi::Py_None() }
     }
 }
 

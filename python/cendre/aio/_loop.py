@@ -1,7 +1,7 @@
 """Taking loops over: which ones can be, and the one part of a loop that is replaced.
 
-What is replaced is `BaseEventLoop._run_once`, in the class, since a subclass may call it by `super()`. For a loop that was
-not installed, and in debug mode, it is the original that runs.
+What is replaced are `BaseEventLoop._run_once` and `call_soon`, in the class, since a subclass may call them by `super()`.
+For a loop that was not installed, and in debug mode, it is the original that runs.
 Invariant: an iteration is asyncio's: timers that were cancelled go, the selector is asked, timers that are due go to the queue,
 and what is ready *then* is run, natively (`_cendre.tasks_run_ready`).
 """
@@ -19,6 +19,7 @@ _NATIVE = {"off": 0, "eager": 0, "exact": 1}
 
 stock_new_event_loop = asyncio.new_event_loop
 _stock_run_once = base_events.BaseEventLoop._run_once
+_patched = []
 _run_ready = _cendre.tasks_run_ready
 _last_handle = _cendre.tasks_last_handle
 
@@ -73,8 +74,10 @@ def take_over(loop, policy, budget, depth, skipped):
     if refusal:
         raise TypeError(refusal)
     _probe.bind()
-    if base_events.BaseEventLoop._run_once is not _run_once:
+    if not _patched:
+        _patched.append(True)
         base_events.BaseEventLoop._run_once = _run_once
+        base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
     cls = type(loop)
     own = ("call_soon", "_call_soon", "_check_closed", "_check_callback")
     plain = all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in own)

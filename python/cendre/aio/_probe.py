@@ -8,7 +8,7 @@ import asyncio
 import contextvars
 import opcode
 import types
-from asyncio import events, exceptions, taskgroups, tasks
+from asyncio import base_events, events, exceptions, taskgroups, tasks
 
 from cendre import _cendre
 
@@ -180,6 +180,6 @@ def _look(notes):
         "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
         "FutureIter": type(iterator), "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
-        "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
+        "call_soon": base_events.BaseEventLoop.call_soon, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
         "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"],
     }
