@@ -10,11 +10,12 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
 # PYTEST_ARGS="-k name" and the like.
 PYTEST_ARGS ?=
 
-.PHONY: help run test test-rust test-python setup lint bench clean
+.PHONY: help run test test-rust test-python test-long setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
+	@echo "make test-long    what takes too long for make test"
 	@echo "make bench        the benchmarks against plain CPython"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
@@ -36,6 +37,9 @@ test-rust: setup
 
 test-python: setup
 	$(PYTHON) -m pytest -q -n logical --dist loadgroup $(PYTEST_ARGS)
+
+test-long: setup
+	$(PYTHON) -m pytest -q -m long $(PYTEST_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

@@ -7,7 +7,7 @@ import argparse
 import sys
 from dataclasses import replace
 
-from . import plot, report, results, runner
+from . import coverage, plot, report, results, runner
 from .registry import FEATURES, ROWS, NoSuchRow, select
 
 EXAMPLES = """examples:
@@ -16,6 +16,7 @@ EXAMPLES = """examples:
   cendre bench --json out.json --svg out.svg richards
   cendre bench async                    asyncio's tasks, plain and under each policy (minutes)
   cendre bench --list                   the rows and what they do
+  cendre bench coverage --every 10      what of the standard library can be compiled
 """
 
 
@@ -103,6 +104,8 @@ def main(argv):
         from . import tasks
 
         return tasks.main(argv[1:])
+    if argv[:1] == ["coverage"]:
+        return coverage.main(argv[1:])
     parser = make_parser()
     options = parser.parse_intermixed_args(argv)
     if options.list:

@@ -48,8 +48,11 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Code units beyond which a function is not worth its compile time.
-const LONGEST: usize = 12_000;
+/// Code units beyond which a function is left alone: offsets of machine code have an end. Compiling one of this length takes
+/// seconds; it is the evidence that hotness asks for which keeps that from being done for nothing.
+const LONGEST: usize = 200_000;
+/// Positional arguments up to which a call is one with its arguments in registers; wider ones go through the frame's stack.
+pub(crate) const MOST_ARGUMENTS: usize = 50;
 /// Translations that start anew before the loops give up on unboxed locals.
 const RESTARTS: u32 = 24;
 
