@@ -109,9 +109,11 @@ WHICH = NUMBERS
 for f, w in list(zip(FUNCTIONS, want))[WHICH]:
     for span in (1, 0):
         failed = sweep(f, w, span)
-        assert failed >= 3, (f, span, failed)
+        assert failed, (f, span)
         print(f.__name__, span, file=sys.stderr)
-assert not jit or all(jit.is_compiled(f) for f in FUNCTIONS)
+# What was compiled anew without memory may have been given up.
+compiled(*FUNCTIONS)
+for f, w in zip(FUNCTIONS, want): assert f(N) == w
 print("survived")
 """
 
@@ -158,6 +160,7 @@ def test_compiling_without_memory(entries):
 
 
 LIMITED = """
+import gc
 def make(k):
     space = {}
     exec(f"def f(n):\\n    t = {k}\\n    for i in range(n): t += i * n\\n    return t", space)
@@ -178,6 +181,7 @@ assert sum(jit.is_compiled(f) for f in functions) == 400 - refused
 assert stats["code_bytes_mapped"] <= 256 << 10, stats
 # What dies makes room.
 del functions, f
+gc.collect()
 g = make(7)
 assert jit.compile(g) and g(4) == 31
 print("ok")

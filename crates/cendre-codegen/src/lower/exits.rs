@@ -293,12 +293,12 @@ impl Lower<'_> {
             let word = match self.f.ty(e.value).kinds {
                 Kinds::INT64 => {
                     let x = self.v(e.value);
-                    let o = self.call_helper("box_int_keeping", &[x], Ret::Word)?[0];
+                    let o = self.call_helper("box_int", &[x], Ret::Word)?[0];
                     self.owned_word(o)
                 }
                 Kinds::FLOAT64 => {
                     let x = self.v(e.value);
-                    self.call_helper("box_float_keeping", &[x], Ret::Word)?[0]
+                    self.call_helper("box_float", &[x], Ret::Word)?[0]
                 }
                 Kinds::BOOL => {
                     let x = self.v(e.value);
