@@ -187,7 +187,7 @@ def debugged(n):
     total = 0
     for i in range(n):
         total += i
-        set_break(i)
+        during(i)
         total += 1
     return total
 class Debugger(bdb.Bdb):
@@ -197,32 +197,26 @@ class Debugger(bdb.Bdb):
             if frame.f_locals["total"] == 10: frame.f_locals["total"] = 1000
         self.set_continue()
 seen = []
-d = None
-def set_break(i):
-    global d
-    if i == 2 and d is None:
-        d = Debugger(backend=BACKEND) if BACKEND else Debugger()
-        d.set_break(debugged.__code__.co_filename, debugged.__code__.co_firstlineno + 3)
-        d.set_trace(sys._getframe(1))
-    elif i == 5 and d is not None:
-        d.clear_all_breaks(); d.set_continue()
-for BACKEND in ("settrace", "monitoring"):
-    for _ in range(4): d = 0 or False; debugged(3) if False else None
-    set_break_, d = set_break, object()
-    d = None
-    plain = set_break
-    globals()["set_break"] = lambda i: None
-    for _ in range(10): debugged(5)
-    compiled(debugged)
-    globals()["set_break"] = plain
-    print(BACKEND, debugged(9), seen)
-    if d is not None: d.set_quit(); sys.settrace(None)
-    if BACKEND == "monitoring" and hasattr(d, "stop_trace"): d.stop_trace()
+def nothing(i): pass
+def breaks(i):
+    if i == 2:
+        debugger.set_break(debugged.__code__.co_filename, debugged.__code__.co_firstlineno + 3)
+        debugger.set_trace(sys._getframe(1))
+    elif i == 5:
+        debugger.clear_all_breaks()
+        debugger.set_continue()
+during = nothing
+for _ in range(10): debugged(5)
+compiled(debugged)
+for backend in ("settrace", "monitoring"):
+    debugger = Debugger(backend=backend)
+    during = breaks
+    print(backend, debugged(9), seen)
+    debugger.stop_trace()
+    sys.settrace(None)
     seen.clear()
-    d = None
-    globals()["set_break"] = lambda i: None
+    during = nothing
     print(debugged(9), seen)
-    globals()["set_break"] = plain
 """
 
 

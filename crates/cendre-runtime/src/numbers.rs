@@ -86,7 +86,7 @@ unsafe fn keeping_exception(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
     }
 }
 
-/// A body's answer with a number in it as one with an object; without memory, raised.
+/// A body's answer with a number in it as one with an object.
 ///
 /// # Safety
 /// The GIL is held.
@@ -94,12 +94,12 @@ pub unsafe fn boxed_result(result: BodyResult) -> BodyResult {
     // SAFETY: the caller's contract.
     let number = unsafe {
         match result.tag {
-            body::RETURNED_INT => ffi::PyLong_FromLongLong(result.value as i64),
-            body::RETURNED_FLOAT => ffi::PyFloat_FromDouble(f64::from_bits(result.value)),
+            body::RETURNED_INT => box_int(result.value as i64),
+            body::RETURNED_FLOAT => box_float(f64::from_bits(result.value)),
             _ => return result,
         }
     };
-    if number.is_null() { BodyResult::new(body::RAISED, 0) } else { BodyResult::new(body::RETURNED, number as u64) }
+    BodyResult::new(body::RETURNED, number as u64)
 }
 
 /// (0, value) if the `int` fits 64 bits, else (1, 0).
