@@ -11,12 +11,13 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
 PYTEST_ARGS ?=
 FUZZ_ARGS ?=
 
-.PHONY: help run test test-rust test-python fuzz setup lint bench clean
+.PHONY: help run test test-rust test-python test-long fuzz setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
 	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
+	@echo "make test-long    what takes too long for make test"
 	@echo "make bench        the benchmarks against plain CPython"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
@@ -41,6 +42,9 @@ test-python: setup
 
 fuzz: setup
 	$(PYTHON) tests/smith/fuzz.py $(FUZZ_ARGS)
+
+test-long: setup
+	$(PYTHON) -m pytest -q -m long $(PYTEST_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

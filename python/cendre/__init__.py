@@ -7,7 +7,7 @@
     cendre.enable()              switch it on in a running program
 
 What cendre compiles behaves as it does without cendre; what it does not compile runs in CPython, untouched.
-`cendre.jit` holds what one can ask of the compiler; `cendre.explain()` prints what it did in this process.
+`cendre.jit` holds what one can ask of the compiler, `cendre.aio` what asyncio's tasks may do; `cendre.explain()` prints what it did in this process.
 
 Invariant of this file: an unsupported Python, or one whose memory layout is not the expected one, is an ImportError
 here, with a sentence that says what is supported. And nothing is imported that the start of a process with `CENDRE=1`
@@ -22,7 +22,7 @@ except ImportError as _error:
     raise ImportError(_sentence(_error)) from None
 
 __version__ = "0.1.0"
-__all__ = ["disable", "enable", "explain", "get_include", "is_enabled", "jit"]
+__all__ = ["aio", "disable", "enable", "explain", "get_include", "is_enabled", "jit"]
 
 
 def enable(threshold=None):
@@ -33,9 +33,9 @@ def enable(threshold=None):
     first called. Without it `CENDRE_THRESHOLD` counts, and else
     cendre's own choice. The other `CENDRE_*` variables count too (see the README). Nonsense raises ValueError.
     """
-    from cendre._config import from_environ, threshold_from
+    from cendre._config import from_environ, split, threshold_from
 
-    config = from_environ()
+    config, _ = split(from_environ())
     if threshold is not None:
         config["threshold"] = threshold_from(threshold)
     _cendre.enable(config)
@@ -70,10 +70,10 @@ def get_include():
 
 
 def __getattr__(name):
-    if name == "jit":
-        import cendre.jit
+    if name in ("aio", "jit"):
+        from importlib import import_module
 
-        return cendre.jit
+        return import_module(f"cendre.{name}")
     raise AttributeError(f"module 'cendre' has no attribute {name!r}")
 
 

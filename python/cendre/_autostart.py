@@ -30,7 +30,12 @@ def start():
         _say(f"cendre: {error} (this process runs without cendre)")
         return
     try:
+        config, policy = _config.split(config)
         _cendre.enable(config)
+        if policy:
+            from cendre import _tasks
+
+            _tasks.at_import(policy)
         path = _config.explain_path()
         if path:
             from cendre import _report

@@ -6,6 +6,8 @@ somebody set, so that its own defaults count for the rest:
     threshold: int    warmup: int    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
     perf: bool        awaits: bool                                    jit: bool
 
+`tasks` is for the asyncio layer (`cendre.aio`), which is Python: `split` takes it out.
+
 Nothing else is imported here: with `CENDRE=1` this runs at the start of every process.
 """
 
@@ -33,6 +35,12 @@ def _entries(text):
     return text
 
 
+def _tasks(text):
+    if text not in ("off", "exact", "eager"):
+        raise ValueError
+    return text
+
+
 def _size(text):
     unit = _UNITS.get(text[-1:].upper(), 1)
     size = _digits(text[:-1] if unit != 1 else text) * unit
@@ -50,6 +58,7 @@ VARIABLES = {
     "CENDRE_PERF": ("perf", _switch, "0 or 1"),
     "CENDRE_AWAITS": ("awaits", _switch, "0 or 1"),
     "CENDRE_JIT": ("jit", _switch, "0 or 1"),
+    "CENDRE_TASKS": ("tasks", _tasks, "off, exact or eager"),
 }
 
 
@@ -68,6 +77,13 @@ def from_environ(environ=None):
             except ValueError:
                 raise ValueError(f"{variable}={text}: takes {takes}") from None
     return config
+
+
+def split(config):
+    """The settings of the native module, and the policy for asyncio's tasks (None: asyncio's own ways)."""
+    config = dict(config)
+    policy = config.pop("tasks", "off")
+    return config, None if policy == "off" else policy
 
 
 def is_on(environ=None):

@@ -26,6 +26,7 @@ OPTIONS = {
     "--threshold": ("CENDRE_THRESHOLD", None),
     "--entries": ("CENDRE_ENTRIES", None),
     "--code-limit": ("CENDRE_CODE_LIMIT", None),
+    "--tasks": ("CENDRE_TASKS", None),
     "--perf": ("CENDRE_PERF", "1"),
     "--no-awaits": ("CENDRE_AWAITS", "0"),
     "--no-jit": ("CENDRE_JIT", "0"),

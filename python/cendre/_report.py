@@ -2,7 +2,7 @@
 
 A *report* is a plain dict that JSON can hold:
 
-    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "functions": [...]}
+    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "tasks": {...}, "functions": [...]}
 
 where `functions` is what `cendre.jit.functions()` returns. With `CENDRE_EXPLAIN=path` each process appends its report
 as one line when it ends through Python's own exit. The first process, the *owner*, empties the file when it starts;
@@ -27,6 +27,7 @@ def collect():
         "argv": list(getattr(sys, "argv", [])),
         "owner": os.environ.get(_OWNER) == str(os.getpid()),
         "stats": native.stats(),
+        "tasks": native.tasks_stats(),
         "functions": [f for f in native.functions() if not f["file"].startswith(ours)],
     }
 
@@ -135,6 +136,7 @@ def _process(report, paint):
     if awaits:
         calls, finished, suspended = (sum(site[i] for site in awaits) for i in (1, 2, 3))
         yield f"  awaited calls: {_number(calls)}: {_number(finished)} finished at once, {_number(suspended)} suspended"
+    yield from _tasks(report.get("tasks") or {}, paint)
 
     cold = 0
     for f in sorted(functions, key=_busiest):
@@ -146,6 +148,35 @@ def _process(report, paint):
     if cold:
         yield ""
         yield paint.dim(f"{_number(cold)} more were seen and never got hot")
+
+
+# Counter -> what it means that children were not run early at so many awaits, and what can be done.
+_NOT_EARLY = {
+    "queue_empty": "nothing was ready to run",
+    "queue_other": "something else was next in the loop's queue: policy `exact` overtakes nobody",
+    "iteration_over": "a timer was due, the loop was being stopped, or its sockets had to be looked at (the budget)",
+    "future_failed": "what was awaited failed or was cancelled",
+    "frames_between": "a coroutine was driven by hand (send, or an iterator of the program's) between the await and the task",
+    "context_entered": "another context than the task's was current",
+    "tools_watch": "a debugger, profiler or coverage tool watches",
+    "nested_too_deep": "too many children waited for each other, or the stack was short",
+    "other_future": "not an ordinary future or task of asyncio was awaited",
+    "not_in_step": "no task of asyncio's own kind was running",
+    "not_in_queue_run": "the loop's own iteration was not running natively (debug mode, or a loop of another kind)",
+    "debug_mode": "asyncio's debug mode is on",
+    "faults": "an internal fault (please report it)",
+}
+
+
+def _tasks(tasks, paint):
+    if not tasks.get("steps"):
+        return
+    yield (f"  tasks: {_number(tasks['steps'])} steps; {_number(tasks['awaits'])} waits for pending futures, of which "
+           f"{_number(tasks['resumed_in_place'])} went on in place; {_number(tasks['children_early'])} children and "
+           f"{_number(tasks['callbacks_early'])} callbacks ran early")
+    for name, words in _NOT_EARLY.items():
+        if tasks.get(name):
+            yield paint.dim(f"    {_times(tasks[name])} not (or no further): {words}")
 
 
 def _busiest(f):

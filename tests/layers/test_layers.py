@@ -30,7 +30,7 @@ FENCED = {
     "pyo3": {"cendre-cpython"},
     "cranelift": {"cendre-codegen"},
 }
-UNSAFE_ALLOWED = {"cendre-cpython", "cendre-runtime", "cendre"}
+UNSAFE_ALLOWED = {"cendre-cpython", "cendre-runtime", "cendre-asyncio", "cendre"}
 LONGEST_FILE = 800
 
 

@@ -332,3 +332,48 @@ print(b - a)
 
 def test_the_sampler_sleeps_when_no_python_code_runs():
     assert int(support.python(SLEEPS)) <= 10
+
+
+WHO_WINS = """
+import sys, _testinternalcapi
+assert sys._jit.is_available() and sys._jit.is_enabled()
+def hot(n):
+    t = 0
+    for i in range(n): t += i * 2
+    return t
+def theirs(n):
+    t = 0
+    for i in range(n): t += i * 3
+    return t
+async def co(n): return await leaf(n)
+async def leaf(n): return n + 1
+def executors(f):
+    found = []
+    for k in range(0, len(f.__code__.co_code), 2):
+        try:
+            e = _testinternalcapi.get_executor(f.__code__, k) if hasattr(_testinternalcapi, "get_executor") else None
+        except (ValueError, RuntimeError):
+            continue
+        if e: found.append(type(e).__name__)
+    return found
+jit.never(theirs)
+for _ in range(200): theirs(100)
+compiled(hot, co, leaf)
+before = jit.stats()["frames_pushed"]
+assert hot(1000) == 999000 and hot(1000) == 999000 and kit.drive(co(1))[1] == 2
+stats = jit.stats()
+assert stats["frames_pushed"] >= before + 2, "not entered"
+assert stats["entries"] == "vectorcall" and "JIT is on" in stats["entries_reason"], stats
+assert "executor" not in executors(hot) + executors(theirs)
+print("ours none, theirs", theirs(100))
+"""
+
+
+def test_cpythons_own_jit_keeps_its_executors():
+    """PYTHON_JIT=1: executors are CPython's, whose traces could not enter ours; compiled functions are entered by the other ways."""
+    assert support.python(WHO_WINS, entries=None, PYTHON_JIT="1").strip() == "ours none, theirs 14850"
+
+
+def test_executors_are_refused_while_cpythons_own_jit_is_on():
+    out = support.python("print(jit.stats()['entries'])", entries="executor", PYTHON_JIT="1")
+    assert out.strip() == "vectorcall"

@@ -147,3 +147,80 @@ fn a_corpus_becomes_sound_ir() {
     eprintln!("{done} translated, refused: {refused:?}");
     assert!(done > 0);
 }
+
+struct XorShift(u64);
+
+impl XorShift {
+    fn next(&mut self) -> u64 {
+        self.0 ^= self.0 << 13;
+        self.0 ^= self.0 >> 7;
+        self.0 ^= self.0 << 17;
+        self.0
+    }
+
+    fn below(&mut self, n: usize) -> usize {
+        ((self.next() >> 32) % n.max(1) as u64) as usize
+    }
+
+    fn strew(&mut self, bytes: &mut [u8], most: usize) {
+        for _ in 0..1 + self.below(most) {
+            if !bytes.is_empty() {
+                let at = self.below(bytes.len());
+                bytes[at] = (self.next() >> 24) as u8;
+            }
+        }
+    }
+}
+
+/// Damaged code objects: bytes, exception tables, constants, names, locals and stack sizes that do not fit together. No panic, an end;
+/// and the verifier, which the runtime asks before it makes machine code, finds most of what is not refused sound.
+#[test]
+fn damaged_code_never_panics() {
+    let rounds: u64 = std::env::var("CENDRE_MUTATIONS").ok().and_then(|n| n.parse().ok()).unwrap_or(40);
+    let codes: Vec<(Vec<u8>, Vec<u8>)> = {
+        let (mut out, mut bytes) = (Vec::new(), Vec::new());
+        for line in include_str!("fixtures/decode.txt").lines() {
+            if let Some(text) = line.strip_prefix("bytes ") {
+                bytes = hex(text);
+            } else if let Some(text) = line.strip_prefix("handlers ") {
+                out.push((bytes.clone(), hex(text)));
+            }
+        }
+        out
+    };
+    let mut random = XorShift(0x2545_F491_4F6C_DD1D);
+    let (mut done, mut unsound, mut refused) = (0, 0, BTreeMap::<String, usize>::new());
+    for round in 0..rounds {
+        for (code, table) in codes.iter().filter(|(code, _)| code.len() < 1500) {
+            let (mut code, mut table) = (code.clone(), table.clone());
+            if round % 2 == 0 {
+                warm(&mut code);
+            }
+            let kind = random.below(4);
+            if kind != 1 {
+                random.strew(&mut code, if kind == 2 { 12 } else { 2 });
+            }
+            if kind == 1 {
+                random.strew(&mut table, 3);
+            }
+            let generator = random.below(2) == 0;
+            let mut facts = facts("damaged", code, table, generator);
+            if kind == 3 {
+                facts.nlocals = random.below(6) as u32;
+                facts.nlocalsplus = facts.nlocals + random.below(3) as u32;
+                facts.kinds = vec![0x20; facts.nlocalsplus as usize];
+                facts.stack_size = random.below(8) as u32;
+                facts.consts.truncate(random.below(5));
+                facts.names.truncate(random.below(5));
+            }
+            match translate(&facts, &Invented { generic: round % 3 == 0 }) {
+                Ok(f) => {
+                    done += 1;
+                    unsound += usize::from(f.verify().is_err());
+                }
+                Err(r) => *refused.entry(r.reason).or_insert(0) += 1,
+            }
+        }
+    }
+    assert!(done > 100 && unsound < done / 2 && refused.len() > 5, "{done} translated, {unsound} unsound, refused: {refused:?}");
+}

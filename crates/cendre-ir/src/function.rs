@@ -85,11 +85,23 @@ pub struct InstData {
     pub op: Op,
     pub imm: Imm,
     pub args: Vec<Value>,
-    /// Bit i: argument i is consumed (dropped by the instruction).
+    /// Bit i: argument i is consumed (dropped by the instruction). The last bit stands for all arguments from 63 on.
     pub own: u64,
     pub results: Vec<Value>,
     pub state: Option<State>,
     pub targets: Vec<Target>,
+}
+
+impl InstData {
+    /// The bit of `own` for an argument.
+    pub const fn own_bit(arg: usize) -> u64 {
+        1 << if arg < 63 { arg } else { 63 }
+    }
+
+    /// Whether the instruction consumes an argument by its `own` bits.
+    pub const fn owns(&self, arg: usize) -> bool {
+        self.own & InstData::own_bit(arg) != 0
+    }
 }
 
 /// A value on the eval stack of a frame state.

@@ -541,7 +541,7 @@ impl Parser {
                 if args.len() >= 64 {
                     return self.fail_at(at, "only the first 64 arguments can be consumed");
                 }
-                own |= 1 << args.len();
+                own |= InstData::own_bit(args.len());
             }
             args.push(self.value(names)?);
             if !self.eat(',') {

@@ -56,8 +56,7 @@ pub fn inst_text(f: &Function, inst: Inst) -> String {
         s.push(' ');
         let mut i = 0;
         list(&mut s, &data.args, |s, v| {
-            // `own` has 64 bits; arguments beyond are never consumed.
-            if i < 64 && data.own >> i & 1 != 0 {
+            if data.owns(i) {
                 s.push_str("own ");
             }
             i += 1;

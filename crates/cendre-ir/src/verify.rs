@@ -65,7 +65,7 @@ pub fn takes(op: Op, arg: usize) -> bool {
 
 /// Is this argument's reference gone after the instruction?
 pub fn consumes(data: &InstData, arg: usize) -> bool {
-    takes(data.op, arg) || (arg < 64 && data.own >> arg & 1 != 0)
+    takes(data.op, arg) || data.owns(arg)
 }
 
 /// The blocks that an entry, a jump or an exception goes to.

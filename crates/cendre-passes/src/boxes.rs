@@ -4,7 +4,7 @@
 //! stood for go with it: its drops, its `own`s, and the `own` in states (unboxed values are never owned).
 
 use crate::rewrite::{Replace, definition, remove, root};
-use cendre_ir::{Function, Op};
+use cendre_ir::{Function, InstData, Op};
 
 pub fn run(f: &mut Function) -> bool {
     let pairs = pairs(f);
@@ -77,8 +77,8 @@ fn unused(f: &mut Function) -> bool {
                         let before = std::mem::take(&mut d.args);
                         let own = std::mem::take(&mut d.own);
                         for (i, v) in before.iter().enumerate().filter(|(_, v)| number[v.index()].is_none()) {
-                            if i < 64 && own >> i & 1 != 0 {
-                                d.own |= 1 << d.args.len();
+                            if own & InstData::own_bit(i) != 0 {
+                                d.own |= InstData::own_bit(d.args.len());
                             }
                             d.args.push(*v);
                         }

@@ -8,7 +8,7 @@ use crate::compiler;
 use crate::config::Config;
 use crate::entries::{self, executor, vectorcall};
 use crate::gil::Gil;
-use crate::job::Job;
+use crate::job::{self, Job};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use cendre_cpython::code::CodeObject;
@@ -17,6 +17,8 @@ use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 
+/// The one reason of a refusal that does not last.
+pub const OUT_OF_MEMORY: &str = "out of memory";
 /// Leaves at one exit after which the instruction's specialisation counts as wrong.
 const LEAVES_UNTIL_GENERIC: u32 = 50;
 /// Compilations of one code object, at most; the last of them trusts no specialisation.
@@ -166,7 +168,7 @@ pub unsafe fn compile(subject: Subject) -> Result<(), String> {
     unsafe {
         let record = record::find_or_make(subject.code);
         if record.is_null() {
-            return Err("out of memory".to_owned());
+            return Err(OUT_OF_MEMORY.to_owned());
         }
         if (*record).state == State::Never {
             return Err("cendre.jit.never was called for it".to_owned());
@@ -220,9 +222,15 @@ pub unsafe fn keeping_exception<T>(code: *mut CodeObject, f: impl FnOnce() -> T)
 pub unsafe fn refuse(record: *mut CodeRecord, reason: &str) {
     // SAFETY: the caller's contract.
     unsafe {
-        (*record).state = State::Refused;
+        // Another time there may be memory.
+        if reason != OUT_OF_MEMORY {
+            (*record).state = State::Refused;
+        }
         reason.clone_into(&mut (*record).reason);
         stats::refused(reason);
+        if reason.starts_with(job::INTERNAL_ERROR) {
+            job::report_internal_error((*record).code, reason);
+        }
     }
 }
 

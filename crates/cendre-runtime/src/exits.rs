@@ -22,7 +22,6 @@ unsafe fn restore(ts: *mut ThreadState, fr: *mut Frame, row: &Row, words: *const
             words = words.add(1);
             word
         };
-        // Where there is no memory for a box the slot keeps what it holds and an exception is set.
         for &(slot, kind) in &row.stale {
             let word = next();
             match kind {
@@ -36,8 +35,8 @@ unsafe fn restore(ts: *mut ThreadState, fr: *mut Frame, row: &Row, words: *const
             let word = next();
             let object = word as *mut PyObject;
             *base.add(n) = match kind {
-                Word::Int => StackRef::from_steal_or_null(numbers::box_int(word as i64)),
-                Word::Float => StackRef::from_steal_or_null(numbers::box_float(f64::from_bits(word))),
+                Word::Int => StackRef::from_steal_or_null(numbers::box_int_keeping(word as i64)),
+                Word::Float => StackRef::from_steal_or_null(numbers::box_float_keeping(f64::from_bits(word))),
                 Word::Bool => StackRef::from_borrow(if word != 0 { ffi::Py_True() } else { ffi::Py_False() }),
                 Word::Raw => StackRef(word as usize),
                 Word::Owned => StackRef::from_steal_or_null(object),

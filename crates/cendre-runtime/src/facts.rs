@@ -153,6 +153,8 @@ unsafe fn find_functions(words: &[usize]) -> usize {
         let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
         if globals.is_null() || code.is_null() {
             ffi::PyErr_Clear();
+            refcount::xdecref(globals);
+            refcount::xdecref(code.cast());
             return 0;
         }
         let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();

@@ -21,6 +21,7 @@ use cendre_cpython::refcount;
 use cendre_ir::{Function, Imm};
 use cendre_passes::Classes;
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::time::Instant;
 
@@ -70,6 +71,7 @@ impl Job {
             let facts = env::facts_for(record, subject.globals, subject.builtins);
             let code = facts::code_facts(subject.code);
             let function = guarded(|| {
+                panic_if_asked("translate", &code.qualname);
                 cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())
             })?;
             let classes = facts::classes(&facts);
@@ -104,7 +106,13 @@ impl Job {
     pub fn work(&mut self) -> Result<(), String> {
         let Some(Plan { mut function, classes, env }) = self.plan.take() else { return Err("no work left".to_owned()) };
         let start = Instant::now();
+        let name = &self.code.qualname;
         let made = guarded(|| {
+            panic_if_asked("generate", name);
+            // Machine code that writes beyond its frame would be made of a stack that is too small, for one.
+            if function.verify().is_err() {
+                return Err(cendre_bytecode::translate::STRANGE.to_owned());
+            }
             cendre_passes::run_with(&mut function, &classes);
             cendre_codegen::compile(&function, &env).map_err(|e| e.to_string())
         });
@@ -212,11 +220,52 @@ fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
     COMPILING.with(|c| c.set(true));
     let result = catch_unwind(AssertUnwindSafe(f));
     COMPILING.with(|c| c.set(false));
-    result.unwrap_or_else(|panic| Err(format!("internal error: {}", panic_text(&*panic))))
+    result.unwrap_or_else(|panic| {
+        let place = PLACE.with(std::cell::RefCell::take);
+        Err(format!("{INTERNAL_ERROR}: {} ({place})", panic_text(&*panic)))
+    })
+}
+
+/// How the reason of a refusal begins that is a fault of the compiler.
+pub const INTERNAL_ERROR: &str = "internal error";
+
+/// For tests: `_CENDRE_TEST_PANIC=stage:function` makes that stage of that function's compilation panic.
+fn panic_if_asked(stage: &str, function: &str) {
+    static WHERE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
+    let asked = WHERE.get_or_init(|| std::env::var("_CENDRE_TEST_PANIC").ok());
+    let here = asked.as_deref().and_then(|a| a.split_once(':')).is_some_and(|(s, f)| s == stage && f == function);
+    assert!(!here, "a test asked for it");
+}
+
+/// Says on stderr, once in a process, what a user can send us about a fault of the compiler.
+///
+/// # Safety
+/// A live code object; the GIL is held.
+pub unsafe fn report_internal_error(code: *mut cendre_cpython::code::CodeObject, reason: &str) {
+    static SAID: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    if SAID.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: name and file are `str`; the version is a C string that lives for ever.
+    unsafe {
+        let name = crate::config::text((*code).co_qualname).unwrap_or_default();
+        let file = crate::config::text((*code).co_filename).unwrap_or_default();
+        let line = (*code).co_firstlineno;
+        let python = core::ffi::CStr::from_ptr(ffi::Py_GetVersion()).to_string_lossy();
+        let version = env!("CARGO_PKG_VERSION");
+        // Not through sys.stderr, which may be Python code.
+        let _ = writeln!(
+            std::io::stderr(),
+            "cendre: {reason} while compiling {name} ({file}:{line}). The function stays interpreted and the program goes on.\n\
+             Please report it with these lines and the function's source (cendre {version}, Python {python}). This is said once."
+        );
+    }
 }
 
 thread_local! {
     static COMPILING: std::cell::Cell<bool> = const { std::cell::Cell::new(false) };
+    /// Where the last panic of a pure stage was.
+    static PLACE: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
 }
 
 /// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr.
@@ -225,6 +274,7 @@ fn quiet_panics() {
     ONCE.call_once(|| {
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
+            PLACE.with(|p| *p.borrow_mut() = info.location().map(ToString::to_string).unwrap_or_default());
             if !COMPILING.with(std::cell::Cell::get) || std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
                 loud(info);
             }
@@ -291,12 +341,12 @@ unsafe fn retire_callback(record: *mut CodeRecord) -> Result<*mut PyObject, Stri
     unsafe {
         let capsule = ffi::PyCapsule_New(record.cast(), CAPSULE.as_ptr(), None);
         if capsule.is_null() {
-            return Err("out of memory".to_owned());
+            return Err(driver::OUT_OF_MEMORY.to_owned());
         }
         let def = (&raw const DEF.0).cast_mut();
         let function = ffi::PyCFunction_NewEx(def, capsule, core::ptr::null_mut());
         refcount::decref(capsule);
-        if function.is_null() { Err("out of memory".to_owned()) } else { Ok(function) }
+        if function.is_null() { Err(driver::OUT_OF_MEMORY.to_owned()) } else { Ok(function) }
     }
 }
 

@@ -10,18 +10,83 @@ use cendre_cpython::longobject::LongObject;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
+use core::ffi::c_void;
 
-pub(crate) unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
-    // SAFETY: machine code holds the GIL.
-    unsafe { ffi::PyLong_FromLongLong(x) }
+/// An `int` of this value. Never null.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { boxed(|| ffi::PyLong_FromLongLong(x)) }
 }
 
-pub(crate) unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
-    // SAFETY: machine code holds the GIL.
-    unsafe { ffi::PyFloat_FromDouble(x) }
+/// A `float` of this value. Never null.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { boxed(|| ffi::PyFloat_FromDouble(x)) }
 }
 
-/// A body's answer with a number in it as one with an object; without memory, raised.
+#[inline(always)]
+unsafe fn boxed(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
+    let o = make();
+    // SAFETY: the GIL is held.
+    if o.is_null() { unsafe { without_memory(make) } } else { o }
+}
+
+/// CPython gives no memory for a box. Boxes are made where the bytecode allocates nothing (the interpreter had the object all
+/// along), at places that cannot raise; so this asks the C library instead, whose memory CPython's allocators can free.
+/// No exception was set before: where one may be, `keeping_exception` has it.
+#[cold]
+unsafe fn without_memory(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        ffi::PyErr_Clear();
+        let mut theirs = core::mem::zeroed();
+        ffi::PyMem_GetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut theirs);
+        let mut ours = ffi::PyMemAllocatorEx { malloc: Some(libc_malloc), ..theirs };
+        ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut ours);
+        let o = make();
+        ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut theirs);
+        if o.is_null() {
+            ffi::Py_FatalError(c"cendre: no memory for a number".as_ptr());
+        }
+        o
+    }
+}
+
+extern "C" fn libc_malloc(_: *mut c_void, size: usize) -> *mut c_void {
+    // SAFETY: any size will do.
+    unsafe { libc::malloc(size) }
+}
+
+/// As `box_int` and `box_float`, for ways out where an exception may be set, which stays.
+pub(crate) unsafe fn box_int_keeping(x: i64) -> *mut PyObject {
+    // SAFETY: machine code holds the GIL.
+    unsafe { keeping_exception(|| box_int(x)) }
+}
+
+pub(crate) unsafe fn box_float_keeping(x: f64) -> *mut PyObject {
+    // SAFETY: as above.
+    unsafe { keeping_exception(|| box_float(x)) }
+}
+
+unsafe fn keeping_exception(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        let pending = ffi::PyErr_GetRaisedException();
+        let o = make();
+        if !pending.is_null() {
+            ffi::PyErr_SetRaisedException(pending);
+        }
+        o
+    }
+}
+
+/// A body's answer with a number in it as one with an object.
 ///
 /// # Safety
 /// The GIL is held.
@@ -29,12 +94,12 @@ pub unsafe fn boxed_result(result: BodyResult) -> BodyResult {
     // SAFETY: the caller's contract.
     let number = unsafe {
         match result.tag {
-            body::RETURNED_INT => ffi::PyLong_FromLongLong(result.value as i64),
-            body::RETURNED_FLOAT => ffi::PyFloat_FromDouble(f64::from_bits(result.value)),
+            body::RETURNED_INT => box_int(result.value as i64),
+            body::RETURNED_FLOAT => box_float(f64::from_bits(result.value)),
             _ => return result,
         }
     };
-    if number.is_null() { BodyResult::new(body::RAISED, 0) } else { BodyResult::new(body::RETURNED, number as u64) }
+    BodyResult::new(body::RETURNED, number as u64)
 }
 
 /// (0, value) if the `int` fits 64 bits, else (1, 0).
@@ -80,13 +145,13 @@ pub(crate) unsafe extern "C" fn sync_int(_ts: *mut ThreadState, fr: *mut Frame, 
                 }
             }
         }
-        put(fr, slot, ffi::PyLong_FromLongLong(x))
+        put(fr, slot, box_int_keeping(x))
     }
 }
 
 pub(crate) unsafe extern "C" fn sync_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: f64) -> i32 {
     // SAFETY: called by machine code for its own frame.
-    unsafe { put(fr, slot, ffi::PyFloat_FromDouble(x)) }
+    unsafe { put(fr, slot, box_float_keeping(x)) }
 }
 
 pub(crate) unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: u64) -> i32 {

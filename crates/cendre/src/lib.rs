@@ -83,7 +83,7 @@ unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
         }
         let failed = ffi::PyModule_AddObjectRef(module, c"await_api".as_ptr(), capsule);
         ffi::Py_DECREF(capsule);
-        failed
+        if failed != 0 { failed } else { cendre_asyncio::api::add_to_module(module) }
     });
     match done {
         Ok(status) => status,

@@ -7,14 +7,16 @@ import argparse
 import sys
 from dataclasses import replace
 
-from . import plot, report, results, runner
+from . import coverage, plot, report, results, runner
 from .registry import FEATURES, ROWS, NoSuchRow, select
 
 EXAMPLES = """examples:
   cendre bench                          all rows (more than an hour)
   cendre bench 'await-*' fib --quick    some rows, with short phases
   cendre bench --json out.json --svg out.svg richards
+  cendre bench async                    asyncio's tasks, plain and under each policy (minutes)
   cendre bench --list                   the rows and what they do
+  cendre bench coverage --every 10      what of the standard library can be compiled
 """
 
 
@@ -98,6 +100,12 @@ def run_rows(rows, features, settings, options):
 
 def main(argv):
     """Runs `cendre bench` with these arguments and returns the exit status."""
+    if argv[:1] == ["async"]:
+        from . import tasks
+
+        return tasks.main(argv[1:])
+    if argv[:1] == ["coverage"]:
+        return coverage.main(argv[1:])
     parser = make_parser()
     options = parser.parse_intermixed_args(argv)
     if options.list:

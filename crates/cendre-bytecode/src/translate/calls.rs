@@ -2,7 +2,7 @@
 
 use super::flow::AwaitShape;
 use super::state::{Kind, Val};
-use super::{Refusal, Translator, flag};
+use super::{MOST_ARGUMENTS, Refusal, Translator, flag};
 use crate::facts::FunctionFact;
 use crate::{Edge, Instr, Opcode};
 use cendre_ir::{Imm, ObjId, Op, Value};
@@ -18,8 +18,8 @@ impl Translator<'_> {
         let n = i.arg as usize;
         let callable = self.peek(n + 2)?;
         let me = self.peek(n + 1)?;
-        if n > 50 {
-            return Err(Refusal::new("more than 50 arguments"));
+        if n > MOST_ARGUMENTS {
+            return self.stack_op_named(i, "op_call", n + 2, 1);
         }
         if let Some(shape) = self.flow.awaits.get(&i.start).copied() {
             return self.awaited_call(i, shape);

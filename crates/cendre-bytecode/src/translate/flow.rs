@@ -258,6 +258,7 @@ fn find_awaits(instrs: &[Instr], index: &HashMap<u32, usize>) -> HashMap<u32, Aw
     for (n, w) in instrs.windows(6).enumerate() {
         let [call, get, none, send, yield_value, resume] = w else { continue };
         if call.base != Opcode::Call
+            || call.arg as usize > super::MOST_ARGUMENTS
             || get.base != Opcode::GetAwaitable
             || none.base != Opcode::LoadConst
             || send.base != Opcode::Send

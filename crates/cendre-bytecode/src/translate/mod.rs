@@ -48,8 +48,13 @@ impl fmt::Display for Refusal {
     }
 }
 
-/// Code units beyond which a function is not worth its compile time.
-const LONGEST: usize = 12_000;
+/// What the decoder or the verifier will not have: no compiler made this code object. Its reason is one for all of them.
+pub const STRANGE: &str = "bytecode that no compiler makes";
+/// Code units beyond which a function is left alone: offsets of machine code have an end. Compiling one of this length takes
+/// seconds; it is the evidence that hotness asks for which keeps that from being done for nothing.
+const LONGEST: usize = 200_000;
+/// Positional arguments up to which a call is one with its arguments in registers; wider ones go through the frame's stack.
+pub(crate) const MOST_ARGUMENTS: usize = 50;
 /// Translations that start anew before the loops give up on unboxed locals.
 const RESTARTS: u32 = 24;
 
@@ -126,7 +131,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
     if code.code.len() / 2 > LONGEST {
         return Err(Refusal::new("too long"));
     }
-    let instrs = decode(&code.code, &crate::decode::no_executors).map_err(|e| Refusal::new(e.to_string()))?;
+    let instrs = decode(&code.code, &crate::decode::no_executors).map_err(|_| Refusal::new(STRANGE))?;
     let table = ExceptionTable::parse(&code.exception_table).map_err(|_| Refusal::new("broken exception table"))?;
     table.check(&instrs).map_err(|_| Refusal::new("broken exception table"))?;
     let flow = Flow::new(code, &instrs, &table)?;
@@ -473,14 +478,13 @@ impl Translator<'_> {
                 self.stack.push(Val::null(v));
             }
             Copy => {
-                let n = self.stack.len().checked_sub(i.arg as usize).ok_or_else(underflow)?;
-                let v = self.stack[n];
+                let v = self.peek(i.arg as usize)?;
                 let copy = self.duplicate(v);
                 self.stack.push(copy);
             }
             Swap => {
                 let top = self.stack.len();
-                let n = top.checked_sub(i.arg as usize).ok_or_else(underflow)?;
+                let n = top.checked_sub(i.arg as usize).filter(|n| *n < top).ok_or_else(underflow)?;
                 if top == 0 {
                     return Err(underflow());
                 }

@@ -8,7 +8,7 @@ use super::state::{Kind, Local, Val};
 use super::{Refusal, Translator, underflow};
 use crate::facts::Const;
 use crate::{Edge, Instr, Opcode};
-use cendre_ir::{Imm, ObjId, Op, Type, Value};
+use cendre_ir::{Imm, InstData, ObjId, Op, Type, Value};
 
 /// Locals that are kept unboxed at a time, about.
 const MOST_UNBOXED: usize = 24;
@@ -401,15 +401,20 @@ impl Translator<'_> {
             self.stack[n] = o;
             args.push(o);
         }
-        if args.len() > 60 {
-            return Err(Refusal::new("more than 60 stack inputs"));
+        if args.len() > MOST_INPUTS {
+            return Err(Refusal::new("more than 65535 stack inputs"));
+        }
+        // One bit says of all of these whether the op consumes them.
+        for n in 63..args.len() {
+            args[n] = self.make_own(args[n]);
+            self.stack[first + n] = args[n];
         }
         // Entries that the op only looks at stay ours: they are lent, and must still be there for the handler if it raises.
         let peeked = peeked(i);
         self.stack.truncate(first + peeked);
         let mut own = 0;
         for (n, a) in args.iter().enumerate().skip(peeked) {
-            own |= u64::from(a.own) << n;
+            own |= if a.own { InstData::own_bit(n) } else { 0 };
         }
         let values: Vec<Value> = args.iter().map(|a| a.v).collect();
         let state = self.raising();
@@ -453,6 +458,9 @@ impl Translator<'_> {
         Ok(())
     }
 }
+
+/// What the machine code of a stack op has room to count.
+const MOST_INPUTS: usize = 0xffff;
 
 /// Number of inputs and outputs that a stack op gets, where it differs from the bytecode's stack effect: entries that are only looked at.
 fn shape(i: &Instr, popped: usize, pushed: usize) -> (usize, usize) {

@@ -130,7 +130,7 @@ impl Lower<'_> {
             _ => (0..i.args.len()).rev().collect(),
         };
         for n in order {
-            if i.own >> n & 1 != 0 {
+            if i.owns(n) {
                 self.drop_value(i.args[n], state)?;
             }
         }

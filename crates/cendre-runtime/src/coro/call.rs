@@ -312,6 +312,11 @@ pub unsafe extern "C" fn await_finish(
         let known = (*g).gi_iframe.f_executable;
         (*g).gi_iframe.f_executable = StackRef::from_steal(code.cast());
         known.close();
+        if matches!(tag, body::RETURNED | body::RETURNED_INT | body::RETURNED_FLOAT) {
+            // Taken in line, a shell has the stack pointer of its last run: what is cleared now are the slots below it.
+            let fr = &raw mut (*g).gi_iframe;
+            (*fr).stackpointer = Frame::stack_base(fr);
+        }
         let record = record::find(code);
         (*record).coro.shelved -= 1;
         link_exceptions(ts, g);

@@ -8,6 +8,7 @@ use super::run::{ran, resumable, resume};
 use super::shell;
 use crate::body::{self, BodyResult};
 use crate::frames;
+use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
 use cendre_cpython::api;
 use cendre_cpython::code::co_flags;
@@ -16,6 +17,7 @@ use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
+use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// Answers of helpers for machine code.
 pub mod answer {
@@ -128,12 +130,41 @@ pub unsafe extern "C" fn send(
             }
         }
         let mut out = core::ptr::null_mut();
-        match ffi::PyIter_Send(receiver, value, &mut out) {
+        let known = is_generator(receiver) || TRANSPARENT.get().contains(&refcount::type_of(receiver));
+        FOREIGN.fetch_add(usize::from(!known), Ordering::Relaxed);
+        let status = ffi::PyIter_Send(receiver, value, &mut out);
+        FOREIGN.fetch_sub(usize::from(!known), Ordering::Relaxed);
+        match status {
             ffi::PySendResult::PYGEN_RETURN => BodyResult::new(answer::VALUE, out as u64),
             ffi::PySendResult::PYGEN_NEXT => BodyResult::new(answer::OTHER, out as u64),
             _ => RAISED,
         }
     }
+}
+
+/// Types whose iterators hand on what is yielded below them, untouched; see [`hands_on`].
+static TRANSPARENT: Gil<Vec<*mut ffi::PyTypeObject>> = Gil::new(Vec::new());
+/// How many receivers of other types compiled code is sending to right now, in all threads.
+static FOREIGN: AtomicUsize = AtomicUsize::new(0);
+
+/// Says of a type, which must live for ever, that its iterators hand on what a coroutine below them yields.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn hands_on(ty: *mut ffi::PyTypeObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let known = TRANSPARENT.get();
+        if !known.contains(&ty) {
+            known.push(ty);
+        }
+    }
+}
+
+/// Receivers that compiled code sends to right now and that may do anything with what is yielded below them: the stack of a
+/// compiled frame does not show what it awaits.
+pub fn foreign_receivers() -> usize {
+    FOREIGN.load(Ordering::Relaxed)
 }
 
 /// FOR_ITER over a generator: `(0, item)`, `(1, _)` exhausted, `(2, _)` raised. Any iterator will do.

@@ -111,8 +111,8 @@ unsafe fn exec_type() -> *mut PyTypeObject {
         ty.tp_flags = ffi::Py_TPFLAGS_DEFAULT | ffi::Py_TPFLAGS_DISALLOW_INSTANTIATION;
         let ty = Box::into_raw(ty);
         if ffi::PyType_Ready(ty) < 0 {
+            // No memory. CPython may know the half-made type already, so it stays where it is.
             ffi::PyErr_Clear();
-            drop(Box::from_raw(ty));
             return ptr::null_mut();
         }
         *cell = ty;
@@ -127,6 +127,18 @@ fn method(name: &'static core::ffi::CStr, f: ffi::PyCFunction) -> ffi::PyMethodD
         ml_flags: ffi::METH_NOARGS,
         ml_doc: ptr::null(),
     }
+}
+
+/// Makes the type before it is needed.
+///
+/// # Safety
+/// The GIL is held.
+///
+/// # Errors
+/// There is no memory.
+pub unsafe fn enable() -> Result<(), String> {
+    // SAFETY: the caller's contract.
+    if unsafe { exec_type() }.is_null() { Err("out of memory".to_owned()) } else { Ok(()) }
 }
 
 /// Slot of `co_executors`.

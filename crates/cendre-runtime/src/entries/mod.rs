@@ -77,8 +77,9 @@ pub unsafe fn enable(config: &Config) -> Result<(), String> {
         };
         *CHOSEN.get() = Chosen { kind, why };
         vectorcall::enable()?;
-        if kind == Kind::Vectorcall {
-            monitor::enable();
+        match kind {
+            Kind::Vectorcall => monitor::enable(),
+            _ => executor::enable()?,
         }
         local_events::enable();
         Ok(())

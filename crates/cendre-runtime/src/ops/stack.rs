@@ -281,7 +281,7 @@ pub(crate) unsafe extern "C" fn run_op(
         let inputs = (counts >> 32 & 0xffff) as usize;
         for n in 0..inputs {
             let word = *base.add(n);
-            let owned = own >> n & 1 != 0;
+            let owned = own >> n.min(63) & 1 != 0;
             *base.add(n) = if owned { StackRef::from_steal_or_null(word.0 as *mut PyObject) } else { word.borrow() };
         }
         (*fr).stackpointer = base.add(inputs);

@@ -1,0 +1,380 @@
+//! The functions of the native module that `cendre.aio` calls. Private: their arguments are what `cendre.aio` passes.
+//!
+//! Invariant: nothing is hooked before `tasks_bind` has succeeded, and the hooks hand on to asyncio's own functions for every
+//! loop that was not installed.
+
+use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
+use crate::queue;
+use crate::state::{self, Bound, LoopState, Names, Policy};
+use crate::{early, step};
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
+use cendre_cpython::methodobject::MethodDescrObject;
+use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
+use core::ffi::{CStr, c_int, c_void};
+use core::ptr;
+use std::time::Duration;
+
+struct Raised;
+
+unsafe fn raise(class: *mut PyObject, text: &CStr) -> Raised {
+    // SAFETY: the GIL is held; an exception class.
+    unsafe { ffi::PyErr_SetString(class, text.as_ptr()) };
+    Raised
+}
+
+unsafe fn item(dict: *mut PyObject, key: &CStr) -> Result<*mut PyObject, Raised> {
+    // SAFETY: a dict; the answer is borrowed.
+    unsafe {
+        let o = ffi::PyDict_GetItemString(dict, key.as_ptr());
+        if o.is_null() { Err(raise(ffi::PyExc_KeyError, key)) } else { Ok(o) }
+    }
+}
+
+unsafe fn class(dict: *mut PyObject, key: &CStr) -> Result<*mut PyTypeObject, Raised> {
+    // SAFETY: as above.
+    unsafe {
+        let o = item(dict, key)?;
+        if ffi::PyType_Check(o) == 0 { Err(raise(ffi::PyExc_TypeError, key)) } else { Ok(new_ref(o).cast()) }
+    }
+}
+
+unsafe fn number(dict: *mut PyObject, key: &CStr) -> Result<usize, Raised> {
+    // SAFETY: as above.
+    unsafe {
+        let n = ffi::PyLong_AsLong(item(dict, key)?);
+        if n < 0 { Err(raise(ffi::PyExc_ValueError, key)) } else { Ok(n as usize) }
+    }
+}
+
+/// Where a slot of a class lies.
+unsafe fn slot_offset(ty: *mut PyTypeObject, name: &CStr) -> Result<usize, Raised> {
+    // SAFETY: a ready type; a member descriptor keeps its definition where a method descriptor does.
+    unsafe {
+        let descriptor = ffi::PyObject_GetAttrString(ty.cast(), name.as_ptr());
+        if descriptor.is_null() {
+            return Err(Raised);
+        }
+        if type_of(descriptor) != &raw mut ffi::PyMemberDescr_Type {
+            decref(descriptor);
+            return Err(raise(ffi::PyExc_TypeError, name));
+        }
+        let member: *const ffi::PyMemberDef = (*descriptor.cast::<MethodDescrObject>()).d_method.cast();
+        let offset = (*member).offset;
+        decref(descriptor);
+        Ok(offset as usize)
+    }
+}
+
+unsafe fn objects(o: *mut PyObject) -> Result<Vec<*mut PyObject>, Raised> {
+    // SAFETY: a tuple; its items are held for ever.
+    unsafe {
+        if ffi::PyTuple_Check(o) == 0 {
+            return Err(raise(ffi::PyExc_TypeError, c"a tuple"));
+        }
+        Ok((0..ffi::PyTuple_GET_SIZE(o)).map(|i| new_ref(ffi::PyTuple_GET_ITEM(o, i))).collect())
+    }
+}
+
+unsafe extern "C" fn bind(_: *mut PyObject, dict: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        if !state::bound().is_null() {
+            return ffi::Py_None();
+        }
+        match bound_from(dict) {
+            Ok(b) => {
+                hook(b);
+                ffi::Py_None()
+            }
+            Err(Raised) => ptr::null_mut(),
+        }
+    }
+}
+
+unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
+    // SAFETY: the caller's dict; what is kept is held for ever.
+    unsafe {
+        let future = class(dict, c"Future")?;
+        let task = class(dict, c"Task")?;
+        let future_iter = class(dict, c"FutureIter")?;
+        let step_wrapper = class(dict, c"StepWrapper")?;
+        let handle = class(dict, c"Handle")?;
+        let sizes = [
+            (future, size_of::<FutureObj>()),
+            (task, size_of::<TaskObj>()),
+            (future_iter, size_of::<FutureIter>()),
+            (step_wrapper, size_of::<StepWrapper>()),
+        ];
+        if sizes.iter().any(|(t, n)| (**t).tp_basicsize as usize != *n) {
+            return Err(raise(ffi::PyExc_ImportError, c"the objects of this asyncio have another size"));
+        }
+        let wakeup = item(dict, c"wakeup")?;
+        if type_of(wakeup) != &raw mut ffi::PyCFunction_Type {
+            return Err(raise(ffi::PyExc_TypeError, c"wakeup"));
+        }
+        let wakeup_def = (*wakeup.cast::<CFunction>()).m_ml;
+        let as_async = (*future_iter).tp_as_async;
+        if as_async.is_null() || (*wakeup_def).ml_flags != ffi::METH_O {
+            return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other slots"));
+        }
+        let (Some(send), Some(next), Some(step_call)) =
+            ((*as_async).am_send, (*future_iter).tp_iternext, (*step_wrapper).tp_call)
+        else {
+            return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other slots"));
+        };
+        let context_kwname = ffi::Py_BuildValue(c"(s)".as_ptr(), c"context".as_ptr());
+        if context_kwname.is_null() {
+            return Err(Raised);
+        }
+        Ok(Bound {
+            future,
+            task,
+            gathering: class(dict, c"GatheringFuture")?,
+            future_iter,
+            step_wrapper,
+            handle,
+            wakeup_def,
+            cancelled_error: new_ref(item(dict, c"CancelledError")?),
+            invalid_state: new_ref(item(dict, c"InvalidStateError")?),
+            failed: new_ref(item(dict, c"failed")?),
+            call_soon: new_ref(item(dict, c"call_soon")?),
+            internal: objects(item(dict, c"internal")?)?,
+            opcode_send: number(dict, c"SEND")? as u8,
+            opcode_send_gen: number(dict, c"SEND_GEN")? as u8,
+            transparent: objects(item(dict, c"transparent")?)?.into_iter().map(|o| o.cast()).collect(),
+            h_callback: slot_offset(handle, c"_callback")?,
+            h_args: slot_offset(handle, c"_args")?,
+            h_cancelled: slot_offset(handle, c"_cancelled")?,
+            h_loop: slot_offset(handle, c"_loop")?,
+            h_context: slot_offset(handle, c"_context")?,
+            h_source_tb: slot_offset(handle, c"_source_traceback")?,
+            h_repr: slot_offset(handle, c"_repr")?,
+            names: Names::new(),
+            context_kwname,
+            marker: new_ref(item(dict, c"marker")?),
+            send,
+            next,
+            step_call,
+            wakeup: (*wakeup_def).ml_meth.PyCFunction,
+        })
+    }
+}
+
+/// Takes asyncio's slots over.
+unsafe fn hook(b: Bound) {
+    // SAFETY: heap types and a static definition in writable memory; `bound` is there before the first hook is called.
+    unsafe {
+        let (iter, wrapper, def) = (b.future_iter, b.step_wrapper, b.wakeup_def);
+        for ty in [iter].into_iter().chain(b.transparent.iter().copied()) {
+            cendre_runtime::coro::hands_on(ty);
+        }
+        state::set_bound(b);
+        (*(*iter).tp_as_async).am_send = Some(early::am_send);
+        (*iter).tp_iternext = Some(early::iternext);
+        (*wrapper).tp_call = Some(step::step_call);
+        (*def).ml_meth.PyCFunction = step::wakeup;
+    }
+}
+
+struct Method(ffi::PyMethodDef);
+// SAFETY: constant data.
+unsafe impl Sync for Method {}
+
+static CALL_SOON: Method = Method(ffi::PyMethodDef {
+    ml_name: c"call_soon".as_ptr(),
+    ml_meth: ffi::PyMethodDefPointer { PyCFunctionFastWithKeywords: queue::call_soon_method },
+    ml_flags: ffi::METH_FASTCALL | ffi::METH_KEYWORDS,
+    ml_doc: c"call_soon($self, callback, /, *args, context=None)\n--\n\nArrange for a callback to be called as soon as possible.".as_ptr(),
+});
+
+/// `tasks_call_soon(cls)`: the native `call_soon` as a method of that class.
+unsafe extern "C" fn call_soon(_: *mut PyObject, cls: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the definition lives for ever.
+    unsafe { ffi::PyDescr_NewMethod(cls.cast(), (&raw const CALL_SOON.0).cast_mut()) }
+}
+
+/// `tasks_peek(object)`: the words of a future or task as they lie in memory, for the check at `bind`.
+unsafe extern "C" fn peek(_: *mut PyObject, o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; as many words as its type says are read.
+    unsafe {
+        let size = (*type_of(o)).tp_basicsize as usize;
+        let list = ffi::PyList_New(0);
+        if list.is_null() {
+            return list;
+        }
+        for i in 0..size / 8 {
+            let word = ffi::PyLong_FromUnsignedLongLong(*o.cast::<u64>().add(i));
+            if word.is_null() || ffi::PyList_Append(list, word) != 0 {
+                xdecref(word);
+                decref(list);
+                return ptr::null_mut();
+            }
+            decref(word);
+        }
+        list
+    }
+}
+
+const CAPSULE: &CStr = c"cendre.tasks";
+
+unsafe extern "C" fn dies(capsule: *mut PyObject) {
+    // SAFETY: the capsule of `install`, whose loop is dying.
+    unsafe {
+        let p: *mut c_void = ffi::PyCapsule_GetPointer(capsule, CAPSULE.as_ptr());
+        if !p.is_null() {
+            state::forget(p.cast());
+        }
+    }
+}
+
+/// `tasks_install(loop, policy, plain_call_soon, budget_us, max_depth, skipped)`: a capsule that the loop must keep.
+unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        if state::bound().is_null() {
+            raise(ffi::PyExc_RuntimeError, c"tasks_bind was not called");
+            return ptr::null_mut();
+        }
+        let mut looop = ptr::null_mut();
+        let (mut policy, mut plain, mut budget, mut depth, mut skipped): (c_int, c_int, c_int, c_int, c_int) =
+            (0, 0, 0, 0, 0);
+        if ffi::PyArg_ParseTuple(
+            args,
+            c"Oiiiii".as_ptr(),
+            &mut looop,
+            &mut policy,
+            &mut plain,
+            &mut budget,
+            &mut depth,
+            &mut skipped,
+        ) == 0
+        {
+            return ptr::null_mut();
+        }
+        let policy = if policy == 0 { Policy::Off } else { Policy::Exact };
+        let budget = Duration::from_micros(budget.max(0) as u64);
+        let found = state::find(looop);
+        if !found.is_null() {
+            (*found).policy = policy;
+            (*found).plain_call_soon = plain != 0;
+            (*found).budget = budget;
+            (*found).max_depth = depth.max(0) as usize;
+            (*found).skipped = skipped as u32;
+            return ffi::Py_None();
+        }
+        let ls = Box::into_raw(Box::new(LoopState {
+            looop,
+            policy,
+            plain_call_soon: plain != 0,
+            budget,
+            ready: ptr::null_mut(),
+            thread: 0,
+            todo: 0,
+            last_poll: None,
+            handle: ptr::null_mut(),
+            nest: ptr::null_mut(),
+            depth: 0,
+            max_depth: depth.max(0) as usize,
+            base_frame: ptr::null_mut(),
+            base_exc_info: ptr::null_mut(),
+            base_recursion: 0,
+            skipped: skipped as u32,
+        }));
+        let capsule = ffi::PyCapsule_New(ls.cast(), CAPSULE.as_ptr(), Some(dies));
+        if capsule.is_null() {
+            drop(Box::from_raw(ls));
+            return capsule;
+        }
+        state::add(ls);
+        capsule
+    }
+}
+
+/// `tasks_run_ready(loop)`: runs what is ready now.
+unsafe extern "C" fn run_ready(_: *mut PyObject, looop: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held, in the thread that runs the loop.
+    unsafe {
+        let ls = state::find(looop);
+        if ls.is_null() || !(*ls).ready.is_null() {
+            raise(ffi::PyExc_RuntimeError, c"not a loop of cendre.aio, or its queue is being run already");
+            return ptr::null_mut();
+        }
+        if queue::run_ready(&*state::bound(), ls) != 0 { ptr::null_mut() } else { ffi::Py_None() }
+    }
+}
+
+/// `tasks_last_handle(loop)`: the handle that an exception left the loop from, once; or None.
+unsafe extern "C" fn last_handle(_: *mut PyObject, looop: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the state's reference is given to the caller.
+    unsafe {
+        let ls = state::find(looop);
+        if ls.is_null() || (*ls).handle.is_null() {
+            return ffi::Py_None();
+        }
+        core::mem::replace(&mut (*ls).handle, ptr::null_mut())
+    }
+}
+
+unsafe extern "C" fn stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let dict = ffi::PyDict_New();
+        if dict.is_null() {
+            return dict;
+        }
+        for (name, n) in state::COUNTERS.iter().zip(state::counts()) {
+            let key = ffi::PyUnicode_FromStringAndSize(name.as_ptr().cast(), name.len() as ffi::Py_ssize_t);
+            let value = ffi::PyLong_FromUnsignedLongLong(n);
+            let failed = key.is_null() || value.is_null() || ffi::PyDict_SetItem(dict, key, value) != 0;
+            xdecref(key);
+            xdecref(value);
+            if failed {
+                decref(dict);
+                return ptr::null_mut();
+            }
+        }
+        dict
+    }
+}
+
+unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        state::reset_counts();
+        ffi::Py_None()
+    }
+}
+
+struct Methods([ffi::PyMethodDef; 9]);
+// SAFETY: constant data.
+unsafe impl Sync for Methods {}
+
+const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'static CStr) -> ffi::PyMethodDef {
+    ffi::PyMethodDef {
+        ml_name: name.as_ptr(),
+        ml_meth: ffi::PyMethodDefPointer { PyCFunction: f },
+        ml_flags: flags,
+        ml_doc: doc.as_ptr(),
+    }
+}
+
+static METHODS: Methods = Methods([
+    def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
+    def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
+    def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
+    def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
+    def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),
+    def(c"tasks_call_soon", call_soon, ffi::METH_O, c"The native call_soon as a method of a class."),
+    def(c"tasks_stats", stats, ffi::METH_NOARGS, c"Counters of tasks, by name."),
+    def(c"tasks_reset", reset, ffi::METH_NOARGS, c"Sets those counters to zero."),
+    ffi::PyMethodDef::zeroed(),
+]);
+
+/// Adds the functions to the native module: 0, or -1 with an exception set.
+///
+/// # Safety
+/// A module that is being made; the GIL is held.
+pub unsafe fn add_to_module(module: *mut PyObject) -> c_int {
+    // SAFETY: the caller's contract; CPython only reads the table.
+    unsafe { ffi::PyModule_AddFunctions(module, (&raw const METHODS.0).cast_mut().cast()) }
+}

@@ -1,0 +1,456 @@
+//! The exact rule: at the `await` of a pending future, the head of the ready queue runs here, on top of the waiting task.
+//!
+//! Invariant: handles are taken from the queue's head only, in order, and each sees what it would see at the loop's level; when
+//! the wake-up of the waiting task itself is the head, the task goes on in place, else it suspends for real. So the
+//! order of every step and callback is stock's. Read docs/internals/tasks.md, "The exact rule", whose numbers are used here.
+
+use crate::future::{self, Outcome};
+use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
+use crate::queue::{self, Kind};
+use crate::state::{self, Bound, Counter, LoopState, Nest, Policy, check};
+use crate::step::{self, current_task};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::genobject::GenObject;
+use cendre_cpython::interp;
+use cendre_cpython::interpframe::{Frame, frame_owner};
+use cendre_cpython::refcount::{decref, new_ref, type_of};
+use cendre_cpython::tstate::{ErrStackItem, ThreadState, ThreadStateImpl, eval_breaker};
+use cendre_runtime::frames;
+use core::ffi::c_int;
+use core::ptr;
+
+/// What became of an `await`.
+enum Await {
+    /// Not ours to decide: as stock.
+    Stock,
+    /// The future's value, owned: the task goes on.
+    Value(*mut PyObject),
+    /// Booked: the task must suspend now.
+    Suspended,
+    /// An exception is set; only where a test left one of the rule's checks out.
+    Raised,
+}
+
+/// `am_send` of future iterators.
+pub unsafe extern "C" fn am_send(it: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
+    // SAFETY: called by CPython with an object of that type; the hook is set after `bind`.
+    unsafe {
+        let b = &*state::bound();
+        match awaited(b, it) {
+            Await::Stock => (b.send)(it, value, out),
+            Await::Value(v) => {
+                *out = v;
+                ffi::PySendResult::PYGEN_RETURN
+            }
+            Await::Suspended => {
+                *out = new_ref(b.marker);
+                ffi::PySendResult::PYGEN_NEXT
+            }
+            Await::Raised => ffi::PySendResult::PYGEN_ERROR,
+        }
+    }
+}
+
+/// `tp_iternext` of future iterators.
+pub unsafe extern "C" fn iternext(it: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as above.
+    unsafe {
+        let b = &*state::bound();
+        match awaited(b, it) {
+            Await::Stock => (b.next)(it),
+            Await::Value(v) => {
+                cendre_cpython::api::_PyGen_SetStopIterationValue(v);
+                decref(v);
+                ptr::null_mut()
+            }
+            Await::Suspended => new_ref(b.marker),
+            Await::Raised => ptr::null_mut(),
+        }
+    }
+}
+
+#[inline]
+unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
+    // SAFETY: a future iterator; its future is alive as long as it is open.
+    unsafe {
+        let f = queue::future_of(it);
+        if f.is_null() || (*f).state != fut_state::PENDING {
+            return Await::Stock;
+        }
+        let ls = state::find((*f).fut_loop);
+        if ls.is_null() || (*ls).policy == Policy::Off {
+            return Await::Stock;
+        }
+        state::count(Counter::Awaits);
+        match may(b, ls, f, it) {
+            Ok((ts, nest)) => early(b, ls, ts, nest, f),
+            Err(why) => {
+                state::count(why);
+                Await::Stock
+            }
+        }
+    }
+}
+
+/// Rules 1 and 2: whether this await may run others first. Cheap and likely refusals come first.
+unsafe fn may(
+    b: &Bound,
+    ls: *mut LoopState,
+    f: *mut FutureObj,
+    it: *mut PyObject,
+) -> Result<(*mut ThreadState, *mut Nest), Counter> {
+    // SAFETY: live objects; nothing here but `_debug` runs Python code.
+    unsafe {
+        let (ready, nest) = ((*ls).ready, (*ls).nest);
+        if ready.is_null() {
+            return Err(Counter::NotQueue);
+        }
+        if nest.is_null() {
+            return Err(Counter::NotStep);
+        }
+        let ts = ThreadState::current();
+        let task = (*nest).task;
+        if *current_task(ts) != task.cast()
+            || (*nest).booked
+            || (*task).fut.fut_loop != (*ls).looop
+            || (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != (*ls).looop
+        {
+            return Err(Counter::NotStep);
+        }
+        if !future::is_known(b, f.cast()) || f.cast() == task || (*f).has(bit::BLOCKING) {
+            return Err(Counter::NotKind);
+        }
+        // What is at the head decides most of the time. It cannot change before the first handle is taken: booking only
+        // appends.
+        if ffi::PyObject_Size(ready) <= 0 {
+            ffi::PyErr_Clear();
+            return Err(Counter::QueueEmpty);
+        }
+        let head = ffi::PySequence_GetItem(ready, 0);
+        if head.is_null() {
+            ffi::PyErr_Clear();
+            return Err(Counter::Faults);
+        }
+        let runs = runs_here(ls, queue::kind(b, head));
+        decref(head);
+        if !runs {
+            return Err(Counter::QueueOther);
+        }
+        if (*ls).depth >= (*ls).max_depth || frames::low_stack(ts) {
+            return Err(Counter::NotDepth);
+        }
+        if watched(ts) {
+            return Err(Counter::NotTools);
+        }
+        if (*ts).context != (*task).context {
+            return Err(Counter::NotContext);
+        }
+        if (*ls).checks(check::CHAIN) && !chain(b, ts, task, it) {
+            return Err(Counter::NotChain);
+        }
+        if queue::truth((*ls).looop, b.names.debug) != Some(false) {
+            return Err(Counter::NotDebug);
+        }
+        // Only asked: the next iteration begins after the booking, which may put handles in.
+        if (*ls).todo == 0 && !queue::may_open(b, ls) {
+            return Err(Counter::IterationOver);
+        }
+        Ok((ts, nest))
+    }
+}
+
+/// Whether a handle of this kind at the head is run here (rule 5).
+unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
+    // SAFETY: a kind of a live handle.
+    unsafe {
+        match kind {
+            Kind::Cancelled | Kind::Internal => true,
+            Kind::Step(w) => {
+                let t = (*w).task;
+                !t.is_null() && (*t).fut.fut_loop == (*ls).looop && step::is_first(w)
+            }
+            Kind::Wakeup(..) | Kind::Other => false,
+        }
+    }
+}
+
+/// Whether somebody watches how code runs.
+unsafe fn watched(ts: *mut ThreadState) -> bool {
+    // SAFETY: the running thread's state and its interpreter.
+    unsafe {
+        (*ts).tracing != 0
+            || !(*ts).c_tracefunc.is_null()
+            || !(*ts).c_profilefunc.is_null()
+            || (*ts).coroutine_origin_tracking_depth != 0
+            || (*interp::monitors((*ts).interp)).tools.iter().any(|t| *t != 0)
+    }
+}
+
+/// Whether every frame from here down to the task's coroutine is stopped at a SEND and hands on what it is given.
+unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj, it: *mut PyObject) -> bool {
+    // SAFETY: the frames of the running thread are alive; a generator's frame lies in its object.
+    unsafe {
+        let coro = (*task).coro;
+        if type_of(coro) != &raw mut ffi::PyCoro_Type {
+            return false;
+        }
+        let last = &raw mut (*coro.cast::<GenObject>()).gi_iframe;
+        let mut frame: *mut Frame = (*ts).current_frame;
+        let mut below = it;
+        loop {
+            if frame.is_null() {
+                return false;
+            }
+            if (*frame).owner == frame_owner::INTERPRETER {
+                frame = (*frame).previous;
+                continue;
+            }
+            if (*frame).owner != frame_owner::GENERATOR {
+                return false;
+            }
+            let code = (*frame).code();
+            let opcode = (*frame).instr_ptr.cast::<u8>().read();
+            if opcode != b.opcode_send && opcode != b.opcode_send_gen {
+                return false;
+            }
+            if !(*code)._co_monitoring.is_null() && cendre_runtime::record::is_watched(code) {
+                return false;
+            }
+            if !hands_on(b, frame, below) {
+                return false;
+            }
+            if frame == last {
+                return true;
+            }
+            below = GenObject::from_frame(frame).cast();
+            frame = (*frame).previous;
+        }
+    }
+}
+
+/// Whether what this frame awaits is `below`, or hands on what is yielded below it.
+///
+/// An interpreted frame shows on its stack what it awaits. The stack of a compiled frame is empty, and what lies in its slots may be
+/// anything, so nothing is followed that might be such a slot: there the runtime knows.
+unsafe fn hands_on(b: &Bound, frame: *mut Frame, below: *mut PyObject) -> bool {
+    // SAFETY: a live frame; its slots are memory of the frame, compared as bits. They are followed only where its code was never
+    // compiled, so that they hold what the interpreter saved at the SEND.
+    unsafe {
+        let code = (*frame).code();
+        let base = Frame::locals(frame).add((*code).co_nlocalsplus as usize);
+        let used = ((*frame).stackpointer as isize - base as isize) / size_of::<usize>() as isize;
+        if used <= 0 || used > (*code).co_stacksize as isize {
+            return cendre_runtime::coro::foreign_receivers() == 0;
+        }
+        let top = base.add(used as usize);
+        let slots = 1..=used.min(2) as usize;
+        if slots.clone().any(|n| (*top.sub(n)).as_ptr() == below) {
+            return true;
+        }
+        let record = cendre_runtime::record::find(code);
+        if !record.is_null() && (*record).compiles != 0 {
+            return false;
+        }
+        slots.clone().any(|n| {
+            let r = *top.sub(n);
+            !r.is_null() && !r.is_tagged_int() && b.transparent.contains(&type_of(r.as_ptr()))
+        })
+    }
+}
+
+/// What a task leaves behind while others run on top of it.
+struct Parent {
+    current_frame: *mut Frame,
+    exc_info: *mut ErrStackItem,
+    recursion: c_int,
+}
+
+impl Parent {
+    /// Rule 4: the thread looks as it does at the loop's level.
+    unsafe fn leave(ls: *mut LoopState, ts: *mut ThreadState) -> Parent {
+        // SAFETY: the running thread's state; what `run_ready` saw is alive as long as it runs.
+        unsafe {
+            let parent = Parent {
+                current_frame: (*ts).current_frame,
+                exc_info: (*ts).exc_info,
+                recursion: (*ts).py_recursion_remaining,
+            };
+            (*ts).current_frame = (*ls).base_frame;
+            if (*ls).checks(check::EXC_INFO) {
+                (*ts).exc_info = (*ls).base_exc_info;
+            }
+            (*ts).py_recursion_remaining = (*ls).base_recursion;
+            parent
+        }
+    }
+
+    unsafe fn enter(self, ts: *mut ThreadState) {
+        // SAFETY: as above; everything that ran has returned.
+        unsafe {
+            (*ts).current_frame = self.current_frame;
+            (*ts).exc_info = self.exc_info;
+            // The limit may have been changed meanwhile, which moved what is left.
+            (*ts).py_recursion_remaining = self.recursion;
+        }
+    }
+}
+
+/// Rules 3 to 8.
+unsafe fn early(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, nest: *mut Nest, f: *mut FutureObj) -> Await {
+    // SAFETY: `may` said so; the task is held by its step, the future by the task from the booking on.
+    unsafe {
+        let task = (*nest).task;
+        // 3: book as stock does. A failure is an exception of the step, after everything is left.
+        let booked = step::wait_for(b, ls, task, new_ref(f.cast()));
+        future::clear(current_task(ts));
+        let mut error = if booked != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
+        let context = (*task).context;
+        if error.is_null() && (*ls).checks(check::CONTEXT) && ffi::PyContext_Exit(context) != 0 {
+            error = ffi::PyErr_GetRaisedException();
+        }
+        if !error.is_null() {
+            (*nest).booked = true;
+            (*nest).leaving = error;
+            return Await::Suspended;
+        }
+        let breaker = (*ts).eval_breaker & !eval_breaker::EVENTS_MASK;
+        (*ls).depth += 1;
+        let limit = (*ts).py_recursion_limit;
+        let parent = Parent::leave(ls, ts);
+        let resumed = run_others(b, ls, ts, task, f, breaker, &mut error);
+        let limit = (*ts).py_recursion_limit - limit;
+        parent.enter(ts);
+        (*ts).py_recursion_remaining += limit;
+        (*ls).depth -= 1;
+        if (*ls).checks(check::CONTEXT) && ffi::PyContext_Enter(context) != 0 {
+            let why = ffi::PyErr_GetRaisedException();
+            if error.is_null() {
+                error = why;
+            } else {
+                decref(why);
+            }
+        }
+        if !error.is_null() && !(*ls).checks(check::INTERRUPT) {
+            *current_task(ts) = new_ref(task.cast());
+            ffi::PyErr_SetRaisedException(error);
+            return Await::Raised;
+        }
+        if !resumed || !error.is_null() {
+            (*nest).booked = true;
+            (*nest).leaving = error;
+            return Await::Suspended;
+        }
+        // What the wake-up and the step after it do.
+        *current_task(ts) = new_ref(task.cast());
+        let discarded = future::awaited_by_discard(f, task.cast());
+        if discarded != 0 {
+            ffi::PyErr_Clear();
+        }
+        let outcome = future::outcome(b, f);
+        future::clear(&raw mut (*task).fut_waiter);
+        state::count(Counter::ResumedInPlace);
+        match outcome {
+            Outcome::Value(value) => Await::Value(value),
+            Outcome::Failure(exc) => {
+                ffi::PyErr_SetObject(type_of(exc).cast(), exc);
+                decref(exc);
+                Await::Raised
+            }
+            Outcome::Raised => Await::Raised,
+        }
+    }
+}
+
+/// Rule 5: takes handles from the head until the task can go on (true) or must suspend (false).
+unsafe fn run_others(
+    b: &Bound,
+    ls: *mut LoopState,
+    ts: *mut ThreadState,
+    task: *mut TaskObj,
+    f: *mut FutureObj,
+    breaker: usize,
+    error: &mut *mut PyObject,
+) -> bool {
+    // SAFETY: the queue is alive while `run_ready` runs; the head is looked at while it is held.
+    unsafe {
+        loop {
+            if !queue::may_take(b, ls) {
+                let empty = ffi::PyObject_Size((*ls).ready) <= 0;
+                state::count(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
+                return false;
+            }
+            let head = ffi::PySequence_GetItem((*ls).ready, 0);
+            if head.is_null() {
+                ffi::PyErr_Clear();
+                state::count(Counter::QueueEmpty);
+                return false;
+            }
+            let kind = queue::kind(b, head);
+            decref(head);
+            if let Kind::Wakeup(t, by) = kind
+                && t == task
+                && by == f.cast()
+                && *queue::slot(head, b.h_context) == (*task).context
+            {
+                let failed = (*f).state != fut_state::FINISHED || !(*f).exception.is_null();
+                if failed && (*ls).checks(check::FAILED) || (*task).fut.has(bit::MUST_CANCEL) {
+                    state::count(Counter::FailedFuture);
+                    return false;
+                }
+                if (*ts).eval_breaker & !eval_breaker::EVENTS_MASK != breaker || watched(ts) {
+                    state::count(Counter::NotTools);
+                    return false;
+                }
+                if queue::take(b, ls).is_null() {
+                    *error = ffi::PyErr_GetRaisedException();
+                    return false;
+                }
+                return true;
+            }
+            if !(*ls).checks(check::HEAD) && (*f).state == fut_state::FINISHED && overtakes(b, ls, task) {
+                return true;
+            }
+            let is_child = matches!(kind, Kind::Step(_));
+            let cancelled = matches!(kind, Kind::Cancelled);
+            if !runs_here(ls, kind) || frames::low_stack(ts) {
+                state::count(Counter::QueueOther);
+                return false;
+            }
+            let handle = queue::take(b, ls);
+            if handle.is_null() {
+                *error = ffi::PyErr_GetRaisedException();
+                return false;
+            }
+            if cancelled {
+                continue;
+            }
+            state::count(if is_child { Counter::ChildrenEarly } else { Counter::CallbacksEarly });
+            if queue::run_handle(b, ls, ts, handle) != 0 {
+                // 7: it leaves by the steps, not through the parents.
+                *error = ffi::PyErr_GetRaisedException();
+                return false;
+            }
+        }
+    }
+}
+
+/// For the test of the test: takes the task's wake-up from anywhere in the queue, past everybody.
+unsafe fn overtakes(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> bool {
+    // SAFETY: the queue is alive while `run_ready` runs; it holds its handles.
+    unsafe {
+        for i in 0..ffi::PyObject_Size((*ls).ready) {
+            let handle = ffi::PySequence_GetItem((*ls).ready, i);
+            if handle.is_null() {
+                ffi::PyErr_Clear();
+                return false;
+            }
+            let found = matches!(queue::kind(b, handle), Kind::Wakeup(t, _) if t == task);
+            decref(handle);
+            if found {
+                (*ls).todo = (*ls).todo.saturating_sub(1);
+                return ffi::PySequence_DelItem((*ls).ready, i) == 0;
+            }
+        }
+        false
+    }
+}

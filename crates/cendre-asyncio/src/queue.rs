@@ -1,0 +1,496 @@
+//! The ready queue: putting handles in, and running one iteration's worth of them.
+//!
+//! Invariant: [`LoopState::todo`] is what stock's `for i in range(ntodo)` has left to do, wherever handles are taken from the
+//! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
+//! task may die). Read docs/internals/tasks.md, "Iterations".
+
+use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
+use crate::state::{self, Bound, Counter, LoopState, check};
+use crate::step;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
+use cendre_cpython::tstate::ThreadState;
+use core::ffi::c_int;
+use core::ptr;
+
+/// A slot of an exact `Handle`.
+#[inline(always)]
+pub unsafe fn slot(handle: *mut PyObject, offset: usize) -> *mut *mut PyObject {
+    // SAFETY: an offset that a member descriptor of the class gave.
+    unsafe { handle.byte_add(offset).cast() }
+}
+
+/// `loop.call_soon(callback, arg, context=context)`; no argument if `arg` is null. -1 with an exception set.
+pub unsafe fn call_soon(
+    b: &Bound,
+    ls: *mut LoopState,
+    looop: *mut PyObject,
+    callback: *mut PyObject,
+    arg: *mut PyObject,
+    context: *mut PyObject,
+) -> c_int {
+    // SAFETY: live objects, `context` may be null; the state is null or that of some loop.
+    unsafe {
+        let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && !(*ls).ready.is_null();
+        if ours && !context.is_null() {
+            let args = if arg.is_null() { ffi::PyTuple_New(0) } else { ffi::PyTuple_Pack(1, arg) };
+            let handle = make_handle(b, looop, callback, args, context);
+            if handle.is_null() {
+                return -1;
+            }
+            let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
+            decref(handle);
+            if done.is_null() {
+                return -1;
+            }
+            decref(done);
+            return 0;
+        }
+        let mut stack = [looop, callback, arg, ptr::null_mut()];
+        let n = if arg.is_null() { 2 } else { 3 };
+        let mut names = ptr::null_mut();
+        if !context.is_null() {
+            stack[n] = context;
+            names = b.context_kwname;
+        }
+        let handle = ffi::PyObject_VectorcallMethod(b.names.call_soon, stack.as_ptr(), n, names);
+        if handle.is_null() {
+            return -1;
+        }
+        decref(handle);
+        0
+    }
+}
+
+/// `Handle(callback, args, loop, context)`; takes the tuple of arguments (null: an exception is set).
+unsafe fn make_handle(
+    b: &Bound,
+    looop: *mut PyObject,
+    callback: *mut PyObject,
+    args: *mut PyObject,
+    context: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: a class with slots whose offsets were read from its descriptors; a new object's slots are null.
+    unsafe {
+        if args.is_null() {
+            return ptr::null_mut();
+        }
+        let Some(alloc) = (*b.handle).tp_alloc else {
+            decref(args);
+            return ptr::null_mut();
+        };
+        let handle = alloc(b.handle, 0);
+        if handle.is_null() {
+            decref(args);
+            return ptr::null_mut();
+        }
+        *slot(handle, b.h_callback) = new_ref(callback);
+        *slot(handle, b.h_args) = args;
+        *slot(handle, b.h_cancelled) = ffi::Py_False();
+        *slot(handle, b.h_loop) = new_ref(looop);
+        *slot(handle, b.h_context) = new_ref(context);
+        *slot(handle, b.h_source_tb) = ffi::Py_None();
+        *slot(handle, b.h_repr) = ffi::Py_None();
+        handle
+    }
+}
+
+/// `BaseEventLoop.call_soon`: natively for a loop whose queue is being run, else as the function that was there does it.
+///
+/// # Safety
+/// Called by CPython as a METH_FASTCALL | METH_KEYWORDS method; the hook is set after `bind`.
+pub unsafe extern "C" fn call_soon_method(
+    this: *mut PyObject,
+    args: *const *mut PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract: `n` positional arguments, then one for each name.
+    unsafe {
+        let b = &*state::bound();
+        let ls = state::find(this);
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let only_context = keywords == 0
+            || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
+        if !ls.is_null()
+            && !(*ls).ready.is_null()
+            && (*ls).plain_call_soon
+            && n >= 1
+            && only_context
+            && (*ls).thread == (*ThreadState::current()).id
+            && truth(this, b.names.debug) == Some(false)
+        {
+            let given = if keywords == 1 { *args.offset(n) } else { ffi::Py_None() };
+            let context = if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { new_ref(given) };
+            if context.is_null() {
+                return context;
+            }
+            let rest = ffi::PyTuple_New(n - 1);
+            if rest.is_null() {
+                decref(context);
+                return rest;
+            }
+            for i in 1..n {
+                ffi::PyTuple_SetItem(rest, i - 1, new_ref(*args.offset(i)));
+            }
+            let handle = make_handle(b, this, *args, rest, context);
+            decref(context);
+            if handle.is_null() {
+                return handle;
+            }
+            let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
+            if done.is_null() {
+                decref(handle);
+                return done;
+            }
+            decref(done);
+            return handle;
+        }
+        // The stock function, with `self` in front.
+        let all = ffi::PyTuple_New(n + 1);
+        if all.is_null() {
+            return all;
+        }
+        ffi::PyTuple_SetItem(all, 0, new_ref(this));
+        for i in 0..n {
+            ffi::PyTuple_SetItem(all, i + 1, new_ref(*args.offset(i)));
+        }
+        let mut keyword = ptr::null_mut();
+        if keywords > 0 {
+            keyword = ffi::PyDict_New();
+            for i in 0..keywords {
+                if keyword.is_null()
+                    || ffi::PyDict_SetItem(keyword, ffi::PyTuple_GET_ITEM(names, i), *args.offset(n + i)) != 0
+                {
+                    xdecref(keyword);
+                    decref(all);
+                    return ptr::null_mut();
+                }
+            }
+        }
+        let answer = ffi::PyObject_Call(b.call_soon, all, keyword);
+        decref(all);
+        xdecref(keyword);
+        answer
+    }
+}
+
+/// What a handle in the queue is.
+pub enum Kind {
+    /// `handle.cancel()` was called.
+    Cancelled,
+    /// A step of a task (an exception to throw, or null).
+    Step(*mut StepWrapper),
+    /// A wake-up of this task by this future.
+    Wakeup(*mut TaskObj, *mut PyObject),
+    /// A callback of asyncio's own.
+    Internal,
+    /// Anything else.
+    Other,
+}
+
+/// Looks at a handle without running anything.
+pub unsafe fn kind(b: &Bound, handle: *mut PyObject) -> Kind {
+    // SAFETY: a live object; slots are read of exact handles only; a tuple's items are alive.
+    unsafe {
+        if type_of(handle) != b.handle {
+            return Kind::Other;
+        }
+        if *slot(handle, b.h_cancelled) == ffi::Py_True() {
+            return Kind::Cancelled;
+        }
+        let (callback, args) = (*slot(handle, b.h_callback), *slot(handle, b.h_args));
+        if callback.is_null() || args.is_null() || type_of(args) != &raw mut ffi::PyTuple_Type {
+            return Kind::Other;
+        }
+        let (ty, n) = (type_of(callback), ffi::PyTuple_GET_SIZE(args));
+        if ty == b.step_wrapper {
+            return if n == 0 { Kind::Step(callback.cast()) } else { Kind::Other };
+        }
+        if ty == &raw mut ffi::PyCFunction_Type {
+            let f: *mut CFunction = callback.cast();
+            if (*f).m_ml == b.wakeup_def && n == 1 {
+                return Kind::Wakeup((*f).m_self.cast(), ffi::PyTuple_GET_ITEM(args, 0));
+            }
+            return Kind::Other;
+        }
+        let code = code_of(callback);
+        if !code.is_null() && b.internal.contains(&code) { Kind::Internal } else { Kind::Other }
+    }
+}
+
+/// The code object of a function or bound method, borrowed, or null.
+unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
+    // SAFETY: a live object; the types are checked before fields are read.
+    unsafe {
+        let mut f = callable;
+        if type_of(f) == &raw const cendre_cpython::api::PyMethod_Type as *mut _ {
+            f = (*f.cast::<cendre_cpython::methodobject::MethodObject>()).im_func;
+        }
+        if type_of(f) == &raw mut ffi::PyFunction_Type {
+            return (*f.cast::<cendre_cpython::FunctionObject>()).func_code.cast();
+        }
+        ptr::null_mut()
+    }
+}
+
+/// Takes the head off the queue and keeps it until the next one is taken. Null: the queue was empty, or an exception is set.
+pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> *mut PyObject {
+    // SAFETY: `ready` is alive while `run_ready` runs.
+    unsafe {
+        let handle = ffi::PyObject_CallMethodNoArgs((*ls).ready, b.names.popleft);
+        if handle.is_null() {
+            return handle;
+        }
+        (*ls).todo -= 1;
+        let old = (*ls).handle;
+        (*ls).handle = handle;
+        xdecref(old);
+        handle
+    }
+}
+
+/// Runs a handle as `Handle._run` does. -1: an exception leaves the loop (KeyboardInterrupt and its kind) and is set.
+pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, handle: *mut PyObject) -> c_int {
+    // SAFETY: a live handle; what is used during the call is held.
+    unsafe {
+        let kind = kind(b, handle);
+        if matches!(kind, Kind::Cancelled | Kind::Other) {
+            incref(handle);
+            let done = ffi::PyObject_CallMethodNoArgs(handle, b.names.run);
+            decref(handle);
+            if done.is_null() {
+                return -1;
+            }
+            decref(done);
+            return 0;
+        }
+        incref(handle);
+        let callback = new_ref(*slot(handle, b.h_callback));
+        let args = new_ref(*slot(handle, b.h_args));
+        let context = new_ref(*slot(handle, b.h_context));
+        let mut failed = ffi::PyContext_Enter(context);
+        if failed == 0 {
+            failed = match kind {
+                Kind::Step(w) => step::step_by(b, ls, ts, w),
+                Kind::Wakeup(task, future) => step::wake(b, ls, ts, task, future),
+                _ => {
+                    let done = ffi::PyObject_CallObject(callback, args);
+                    xdecref(done);
+                    if done.is_null() { -1 } else { 0 }
+                }
+            };
+            if failed != 0 {
+                let error = ffi::PyErr_GetRaisedException();
+                let _ = ffi::PyContext_Exit(context);
+                ffi::PyErr_SetRaisedException(error);
+            } else {
+                failed = ffi::PyContext_Exit(context);
+            }
+        }
+        decref(callback);
+        decref(args);
+        decref(context);
+        if failed != 0 && !is_interrupt(ts) {
+            let error = ffi::PyErr_GetRaisedException();
+            let done = ffi::PyObject_CallFunctionObjArgs(b.failed, handle, error, ptr::null_mut::<PyObject>());
+            decref(error);
+            failed = if done.is_null() { -1 } else { 0 };
+            xdecref(done);
+        }
+        decref(handle);
+        failed
+    }
+}
+
+/// Whether the exception that is set is one that `Handle._run` lets through.
+pub unsafe fn is_interrupt(ts: *mut ThreadState) -> bool {
+    // SAFETY: the running thread's state.
+    unsafe {
+        !(*ts).current_exception.is_null()
+            && (ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0
+                || ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) != 0)
+    }
+}
+
+/// The last part of an iteration of the loop: runs what is ready now, in order. -1 with an exception set.
+///
+/// # Safety
+/// The GIL is held; the loop runs in this thread and has just polled.
+pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
+    // SAFETY: the queue is held here; the state lives as long as its loop, which the caller holds.
+    unsafe {
+        let ts = ThreadState::current();
+        let ready = ffi::PyObject_GetAttr((*ls).looop, b.names.ready);
+        if ready.is_null() {
+            return -1;
+        }
+        let n = ffi::PyObject_Size(ready);
+        if n < 0 {
+            decref(ready);
+            return -1;
+        }
+        (*ls).ready = ready;
+        (*ls).thread = (*ts).id;
+        (*ls).todo = n as usize;
+        (*ls).last_poll = Some(std::time::Instant::now());
+        (*ls).base_frame = (*ts).current_frame;
+        (*ls).base_exc_info = (*ts).exc_info;
+        (*ls).base_recursion = (*ts).py_recursion_remaining;
+        let mut failed = 0;
+        while (*ls).todo > 0 {
+            let handle = take(b, ls);
+            if handle.is_null() {
+                failed = -1;
+                break;
+            }
+            if cancelled(b, handle) {
+                continue;
+            }
+            failed = run_handle(b, ls, ts, handle);
+            if failed != 0 {
+                break;
+            }
+        }
+        (*ls).ready = ptr::null_mut();
+        (*ls).todo = 0;
+        let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
+        if failed == 0 {
+            drop_handle(ls);
+        }
+        decref(ready);
+        if failed != 0 {
+            ffi::PyErr_SetRaisedException(error);
+        }
+        failed
+    }
+}
+
+/// Gives up the handle that was taken last. After a failure the loop's frame takes it, as in stock, where the exception's
+/// traceback keeps it.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn drop_handle(ls: *mut LoopState) {
+    // SAFETY: the caller's contract; the state owns the reference.
+    unsafe {
+        let last = (*ls).handle;
+        (*ls).handle = ptr::null_mut();
+        xdecref(last);
+    }
+}
+
+/// `handle._cancelled`, of any kind of handle.
+unsafe fn cancelled(b: &Bound, handle: *mut PyObject) -> bool {
+    // SAFETY: subclasses of Handle have its slots at the same offsets.
+    unsafe {
+        if type_of(handle) == b.handle || ffi::PyType_IsSubtype(type_of(handle), b.handle) != 0 {
+            return *slot(handle, b.h_cancelled) == ffi::Py_True();
+        }
+        false
+    }
+}
+
+/// Whether another handle may be taken: one is left in this iteration, or a virtual iteration may be opened, which does what
+/// a real one does when no event is there and no timer is due. It is opened here, with what is in the queue now.
+pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
+    // SAFETY: `ready` is alive while `run_ready` runs.
+    unsafe {
+        if (*ls).todo > 0 {
+            return true;
+        }
+        if !may_open(b, ls) {
+            return false;
+        }
+        // What was asked may have run Python code.
+        let n = ffi::PyObject_Size((*ls).ready);
+        if n <= 0 {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        (*ls).todo = n as usize;
+        state::count(Counter::VirtualIterations);
+        true
+    }
+}
+
+/// Whether an iteration that begins now would find nothing but the queue.
+pub unsafe fn may_open(b: &Bound, ls: *mut LoopState) -> bool {
+    // SAFETY: as above.
+    unsafe {
+        if (*ls).last_poll.is_none_or(|at| at.elapsed() >= (*ls).budget) {
+            return false;
+        }
+        if (*ls).checks(check::STOP) && truth((*ls).looop, b.names.stopping) != Some(false) {
+            return false;
+        }
+        !(*ls).checks(check::TIMERS) || timer_due(b, (*ls).looop) == Some(false)
+    }
+}
+
+/// An attribute's truth; None if it cannot be told.
+pub unsafe fn truth(o: *mut PyObject, name: *mut PyObject) -> Option<bool> {
+    // SAFETY: a live object; the reference is given back.
+    unsafe {
+        let value = ffi::PyObject_GetAttr(o, name);
+        if value.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let is = ffi::PyObject_IsTrue(value);
+        decref(value);
+        if is < 0 {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        Some(is != 0)
+    }
+}
+
+/// Whether the first timer would be moved to the queue by an iteration that begins now (cancelled ones count); None if it
+/// cannot be told.
+unsafe fn timer_due(b: &Bound, looop: *mut PyObject) -> Option<bool> {
+    // SAFETY: a live loop; every reference is given back.
+    unsafe {
+        let list = ffi::PyObject_GetAttr(looop, b.names.scheduled);
+        if list.is_null() || type_of(list) != &raw mut ffi::PyList_Type {
+            ffi::PyErr_Clear();
+            xdecref(list);
+            return None;
+        }
+        if ffi::PyList_GET_SIZE(list) == 0 {
+            decref(list);
+            return Some(false);
+        }
+        let first = new_ref(ffi::PyList_GET_ITEM(list, 0));
+        decref(list);
+        let when = ffi::PyObject_GetAttr(first, b.names.when);
+        let now = ffi::PyObject_CallMethodNoArgs(looop, b.names.time);
+        let resolution = ffi::PyObject_GetAttr(looop, b.names.clock_resolution);
+        let mut due = None;
+        if !when.is_null() && !now.is_null() && !resolution.is_null() {
+            let end = ffi::PyNumber_Add(now, resolution);
+            if !end.is_null() {
+                let later = ffi::PyObject_RichCompareBool(when, end, ffi::Py_GE);
+                if later >= 0 {
+                    due = Some(later == 0);
+                }
+                decref(end);
+            }
+        }
+        if due.is_none() {
+            ffi::PyErr_Clear();
+        }
+        xdecref(when);
+        xdecref(now);
+        xdecref(resolution);
+        decref(first);
+        due
+    }
+}
+
+/// The future of an iterator that is still open, or null.
+pub unsafe fn future_of(it: *mut PyObject) -> *mut FutureObj {
+    // SAFETY: called with an object of the future iterator's type.
+    unsafe { (*it.cast::<crate::layout::FutureIter>()).future }
+}

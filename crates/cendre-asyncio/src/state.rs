@@ -1,0 +1,333 @@
+//! What is known of `asyncio` in this process, and of each loop that was taken over.
+//!
+//! Invariant: [`bound`] is set once, after every struct was checked, and never changes; a [`LoopState`] lives as long as its
+//! loop (a capsule in the loop's `__dict__` owns it) and is only reached with the GIL held, by the thread that runs the loop.
+
+use crate::layout::TaskObj;
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount;
+use cendre_cpython::tstate::ErrStackItem;
+use cendre_runtime::Gil;
+use core::ffi::c_int;
+use core::ptr;
+use std::collections::HashMap;
+use std::time::{Duration, Instant};
+
+/// `am_send`.
+pub type SendFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> ffi::PySendResult;
+/// `tp_iternext`.
+pub type NextFunc = unsafe extern "C" fn(*mut PyObject) -> *mut PyObject;
+/// `tp_call`.
+pub type CallFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut PyObject) -> *mut PyObject;
+/// METH_O.
+pub type OneFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
+
+/// asyncio's types and functions, all held for ever.
+pub struct Bound {
+    pub future: *mut PyTypeObject,
+    pub task: *mut PyTypeObject,
+    pub gathering: *mut PyTypeObject,
+    pub future_iter: *mut PyTypeObject,
+    pub step_wrapper: *mut PyTypeObject,
+    pub handle: *mut PyTypeObject,
+    pub wakeup_def: *mut ffi::PyMethodDef,
+    pub cancelled_error: *mut PyObject,
+    pub invalid_state: *mut PyObject,
+    /// Python: `failed(handle, exception)`, what `Handle._run` does with an exception.
+    pub failed: *mut PyObject,
+    /// `BaseEventLoop.call_soon` as it was found.
+    pub call_soon: *mut PyObject,
+    /// Code objects of asyncio's own callbacks.
+    pub internal: Vec<*mut PyObject>,
+    pub opcode_send: u8,
+    pub opcode_send_gen: u8,
+    /// Types whose iterators hand on what a coroutine yields, untouched.
+    pub transparent: Vec<*mut PyTypeObject>,
+    /// Slots of `Handle`, as offsets.
+    pub h_callback: usize,
+    pub h_args: usize,
+    pub h_cancelled: usize,
+    pub h_loop: usize,
+    pub h_context: usize,
+    pub h_source_tb: usize,
+    pub h_repr: usize,
+    pub names: Names,
+    /// ("context",)
+    pub context_kwname: *mut PyObject,
+    /// What a frame yields whose suspension is booked already.
+    pub marker: *mut PyObject,
+    pub send: SendFunc,
+    pub next: NextFunc,
+    pub step_call: CallFunc,
+    pub wakeup: OneFunc,
+}
+
+macro_rules! names {
+    ($($field:ident = $text:literal),* $(,)?) => {
+        /// Interned strings.
+        pub struct Names { $(pub $field: *mut PyObject),* }
+        impl Names {
+            /// All of them; null pointers where memory ran out.
+            ///
+            /// # Safety
+            /// The GIL is held.
+            pub unsafe fn new() -> Names {
+                // SAFETY: the caller's contract.
+                unsafe { Names { $($field: ffi::PyUnicode_InternFromString($text.as_ptr())),* } }
+            }
+        }
+    };
+}
+
+names! {
+    call_soon = c"call_soon",
+    cancel = c"cancel",
+    throw = c"throw",
+    ready = c"_ready",
+    popleft = c"popleft",
+    append = c"append",
+    run = c"_run",
+    stopping = c"_stopping",
+    scheduled = c"_scheduled",
+    when = c"_when",
+    time = c"time",
+    clock_resolution = c"_clock_resolution",
+    debug = c"_debug",
+    context = c"context",
+    get_loop = c"get_loop",
+    loop_ = c"_loop",
+    add_done_callback = c"add_done_callback",
+    blocking = c"_asyncio_future_blocking",
+}
+
+/// What may be done for a loop.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Policy {
+    /// Stock order by native steps; nothing runs early.
+    Off,
+    /// Children run early where asyncio would have run them next anyway.
+    Exact,
+}
+
+/// Why something was not run early, or that it was: the index of a counter.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+#[repr(usize)]
+pub enum Counter {
+    Steps,
+    Awaits,
+    ResumedInPlace,
+    ChildrenEarly,
+    CallbacksEarly,
+    VirtualIterations,
+    NotStep,
+    NotQueue,
+    NotChain,
+    NotContext,
+    NotTools,
+    NotDepth,
+    NotDebug,
+    NotKind,
+    QueueEmpty,
+    QueueOther,
+    FailedFuture,
+    IterationOver,
+    Faults,
+    COUNT,
+}
+
+/// Their names in `stats()`.
+pub const COUNTERS: [&str; Counter::COUNT as usize] = [
+    "steps",
+    "awaits",
+    "resumed_in_place",
+    "children_early",
+    "callbacks_early",
+    "virtual_iterations",
+    "not_in_step",
+    "not_in_queue_run",
+    "frames_between",
+    "context_entered",
+    "tools_watch",
+    "nested_too_deep",
+    "debug_mode",
+    "other_future",
+    "queue_empty",
+    "queue_other",
+    "future_failed",
+    "iteration_over",
+    "faults",
+];
+
+/// One task step that is running, innermost first.
+pub struct Nest {
+    pub outer: *mut Nest,
+    pub task: *mut TaskObj,
+    /// Its suspension is booked and the task was left: the marker is on its way.
+    pub booked: bool,
+    /// An exception that leaves the step instead of going into the coroutine; owned, or null.
+    pub leaving: *mut PyObject,
+}
+
+/// A loop that was taken over.
+pub struct LoopState {
+    pub looop: *mut PyObject,
+    pub policy: Policy,
+    /// `call_soon` is the one of `BaseEventLoop`.
+    pub plain_call_soon: bool,
+    pub budget: Duration,
+    /// The queue, borrowed, while `run_ready` is running; null otherwise.
+    pub ready: *mut PyObject,
+    /// The id of the thread state that runs it.
+    pub thread: u64,
+    /// Handles that are left in this iteration.
+    pub todo: usize,
+    pub last_poll: Option<Instant>,
+    /// The handle that was taken last; owned, or null.
+    pub handle: *mut PyObject,
+    pub nest: *mut Nest,
+    pub depth: usize,
+    pub max_depth: usize,
+    /// What `run_ready` found: child steps see these again.
+    pub base_frame: *mut Frame,
+    pub base_exc_info: *mut ErrStackItem,
+    pub base_recursion: c_int,
+    /// Checks that tests switch off, to see that the comparison notices: bits of [`check`].
+    pub skipped: u32,
+}
+
+/// The checks and the isolation of the exact rule, one bit each; set in [`LoopState::skipped`] they are left out.
+pub mod check {
+    /// Timers that are due end the iteration.
+    pub const TIMERS: u32 = 1;
+    /// The parent's context is left.
+    pub const CONTEXT: u32 = 2;
+    /// Every frame in between is stopped at SEND.
+    pub const CHAIN: u32 = 4;
+    /// `loop.stop()` ends the iteration.
+    pub const STOP: u32 = 8;
+    /// KeyboardInterrupt goes around the parents.
+    pub const INTERRUPT: u32 = 16;
+    /// The parent's handled exception is not the child's.
+    pub const EXC_INFO: u32 = 32;
+    /// A failed future is a real suspension.
+    pub const FAILED: u32 = 64;
+    /// Only the head of the queue is taken.
+    pub const HEAD: u32 = 128;
+}
+
+impl LoopState {
+    /// Whether a check is made (always, but for tests).
+    #[inline(always)]
+    pub fn checks(&self, bit: u32) -> bool {
+        self.skipped & bit == 0
+    }
+}
+
+static COUNTS: Gil<[u64; Counter::COUNT as usize]> = Gil::new([0; Counter::COUNT as usize]);
+
+/// Counts, for all loops together.
+///
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub unsafe fn count(counter: Counter) {
+    // SAFETY: the caller's contract.
+    unsafe { COUNTS.get()[counter as usize] += 1 }
+}
+
+/// The counters, in the order of [`COUNTERS`].
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn counts() -> [u64; Counter::COUNT as usize] {
+    // SAFETY: the caller's contract.
+    unsafe { *COUNTS.get() }
+}
+
+/// Sets the counters to zero.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn reset_counts() {
+    // SAFETY: the caller's contract.
+    unsafe { COUNTS.get().fill(0) }
+}
+
+struct Tables {
+    bound: *const Bound,
+    loops: Option<HashMap<usize, *mut LoopState>>,
+    last: *mut LoopState,
+}
+
+static TABLES: Gil<Tables> = Gil::new(Tables { bound: ptr::null(), loops: None, last: ptr::null_mut() });
+
+/// What `bind` found, or null.
+///
+/// # Safety
+/// The GIL is held.
+#[inline(always)]
+pub unsafe fn bound() -> *const Bound {
+    // SAFETY: the caller's contract.
+    unsafe { TABLES.get().bound }
+}
+
+/// Says once and for all what asyncio is made of.
+///
+/// # Safety
+/// The GIL is held; every pointer is checked and held.
+pub unsafe fn set_bound(b: Bound) {
+    // SAFETY: the caller's contract.
+    unsafe { TABLES.get().bound = Box::into_raw(Box::new(b)) }
+}
+
+/// The state of a loop that was taken over, or null.
+///
+/// # Safety
+/// The GIL is held; the pointer is only compared.
+#[inline(always)]
+pub unsafe fn find(looop: *mut PyObject) -> *mut LoopState {
+    // SAFETY: the caller's contract; `last` is emptied when its loop dies.
+    unsafe {
+        let t = TABLES.get();
+        if !t.last.is_null() && (*t.last).looop == looop {
+            return t.last;
+        }
+        let found = t.loops.as_ref().and_then(|l| l.get(&(looop as usize)).copied()).unwrap_or(ptr::null_mut());
+        if !found.is_null() {
+            t.last = found;
+        }
+        found
+    }
+}
+
+/// Registers a new loop.
+///
+/// # Safety
+/// The GIL is held; the state dies by [`forget`], before the loop does.
+pub unsafe fn add(state: *mut LoopState) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let t = TABLES.get();
+        t.loops.get_or_insert_with(HashMap::new).insert((*state).looop as usize, state);
+    }
+}
+
+/// Frees the state of a loop that dies.
+///
+/// # Safety
+/// The GIL is held; the loop is not running.
+pub unsafe fn forget(state: *mut LoopState) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let t = TABLES.get();
+        if t.last == state {
+            t.last = ptr::null_mut();
+        }
+        if let Some(l) = &mut t.loops {
+            l.remove(&((*state).looop as usize));
+        }
+        let b = Box::from_raw(state);
+        refcount::xdecref(b.handle);
+    }
+}

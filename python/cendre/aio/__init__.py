@@ -1,0 +1,86 @@
+"""cendre.aio: asyncio's tasks stepped natively, and children that start early where nobody can tell.
+
+    cendre run --tasks=exact app.py            every loop of the process
+    cendre.aio.run(main(), policy="exact")     as asyncio.run
+    cendre.aio.install(loop)                   an existing loop
+    asyncio.Runner(loop_factory=cendre.aio.new_event_loop)
+
+Policies: `off` keeps stock order and runs nothing early; `exact` lets the children of a task that waits run on top of it,
+where asyncio would have run them next anyway, so that the order of every step and callback stays asyncio's; `eager` is
+`off` with `asyncio.eager_task_factory`. Nothing changes for a loop that was not installed.
+
+Invariant: tasks, futures and loops stay asyncio's own objects. Read docs/tasks.md, then docs/internals/tasks.md.
+"""
+
+import asyncio
+
+from cendre import _cendre
+from cendre.aio import _loop
+
+__all__ = ["install", "new_event_loop", "policy", "reset_stats", "run", "stats", "uninstall"]
+
+POLICIES = ("off", "exact", "eager")
+DEFAULT = "exact"
+BUDGET = 0.001
+DEPTH = 64
+
+_factory_before = {}
+
+
+def install(loop, *, policy=DEFAULT, budget=BUDGET):
+    """Puts a policy in force for a loop, which may be running; a second call changes it.
+
+    `budget` bounds, in seconds, how long children may run early before the loop looks at its sockets again. Loops that are not
+    made of `asyncio.BaseEventLoop` are refused: their queue cannot be reached.
+    """
+    if policy not in POLICIES:
+        raise ValueError(f"policy={policy!r}: takes one of {', '.join(POLICIES)}")
+    if isinstance(budget, bool) or not isinstance(budget, (int, float)) or not 0 <= budget <= 1:
+        raise ValueError(f"budget={budget!r}: takes seconds, from 0 to 1")
+    _loop.take_over(loop, policy, budget, DEPTH, 0)
+
+
+def uninstall(loop):
+    """Gives a loop back to asyncio. Not while it is running."""
+    _loop.give_back(loop)
+
+
+def policy(loop=None):
+    """The policy in force for a loop (without one: the running loop): its name, or None if it was not installed."""
+    return _loop.policy_of(asyncio.get_running_loop() if loop is None else loop)
+
+
+def new_event_loop():
+    """A new event loop of asyncio's default kind under the policy `exact`; for `asyncio.Runner(loop_factory=...)`."""
+    loop = _loop.stock_new_event_loop()
+    try:
+        install(loop)
+    except BaseException:
+        loop.close()
+        raise
+    return loop
+
+
+def run(main, *, policy=DEFAULT, budget=BUDGET, debug=None, loop_factory=None):
+    """As `asyncio.run`, under a policy."""
+    def factory():
+        loop = (loop_factory or _loop.stock_new_event_loop)()
+        try:
+            install(loop, policy=policy, budget=budget)
+        except BaseException:
+            loop.close()
+            raise
+        return loop
+
+    with asyncio.Runner(debug=debug, loop_factory=factory) as runner:
+        return runner.run(main)
+
+
+def stats():
+    """Counters of this process: steps, children that ran early, and why others were not."""
+    return _cendre.tasks_stats()
+
+
+def reset_stats():
+    """Sets the counters to zero."""
+    _cendre.tasks_reset()

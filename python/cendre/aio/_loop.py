@@ -1,0 +1,117 @@
+"""Taking loops over: which ones can be, and the one part of a loop that is replaced.
+
+What is replaced are `BaseEventLoop._run_once` and `call_soon`, in the class, since a subclass may call them by `super()`.
+For a loop that was not installed, and in debug mode, it is the original that runs.
+Invariant: an iteration is asyncio's: timers that were cancelled go, the selector is asked, timers that are due go to the queue,
+and what is ready *then* is run, natively (`_cendre.tasks_run_ready`).
+"""
+
+import asyncio
+import heapq
+from asyncio import base_events
+
+from cendre import _cendre
+from cendre.aio import _probe
+
+STATE = "_cendre_tasks"
+POLICY = "_cendre_policy"
+_NATIVE = {"off": 0, "eager": 0, "exact": 1}
+
+stock_new_event_loop = asyncio.new_event_loop
+_stock_run_once = base_events.BaseEventLoop._run_once
+_patched = []
+_run_ready = _cendre.tasks_run_ready
+_last_handle = _cendre.tasks_last_handle
+
+
+def _run_once(self):
+    """Run one full iteration of the event loop."""
+    if STATE not in self.__dict__ or self._debug:
+        return _stock_run_once(self)
+    scheduled = self._scheduled
+    cancelled = self._timer_cancelled_count
+    if scheduled:
+        if (len(scheduled) > base_events._MIN_SCHEDULED_TIMER_HANDLES
+                and cancelled / len(scheduled) > base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION):
+            alive = []
+            for handle in scheduled:
+                if handle._cancelled:
+                    handle._scheduled = False
+                else:
+                    alive.append(handle)
+            heapq.heapify(alive)
+            self._scheduled = scheduled = alive
+            self._timer_cancelled_count = 0
+        else:
+            while scheduled and scheduled[0]._cancelled:
+                self._timer_cancelled_count -= 1
+                heapq.heappop(scheduled)._scheduled = False
+        handle = None
+    if self._ready or self._stopping:
+        timeout = 0
+    elif scheduled:
+        timeout = min(max(scheduled[0]._when - self.time(), 0), base_events.MAXIMUM_SELECT_TIMEOUT)
+    else:
+        timeout = None
+    self._process_events(self._selector.select(timeout))
+    end = self.time() + self._clock_resolution
+    scheduled = self._scheduled
+    while scheduled and scheduled[0]._when < end:
+        handle = heapq.heappop(scheduled)
+        handle._scheduled = False
+        self._ready.append(handle)
+    handle = scheduled = None
+    try:
+        _run_ready(self)
+    except BaseException:
+        handle = _last_handle(self)  # In this frame, which the traceback keeps: nothing dies earlier than in stock.
+        raise
+
+
+def take_over(loop, policy, budget, depth, skipped):
+    """Puts a policy in force for a loop; a sentence in a TypeError says why it cannot be."""
+    refusal = _refusal(loop, policy)
+    if refusal:
+        raise TypeError(refusal)
+    _probe.bind()
+    if not _patched:
+        _patched.append(True)
+        base_events.BaseEventLoop._run_once = _run_once
+        base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
+    cls = type(loop)
+    own = ("call_soon", "_call_soon", "_check_closed", "_check_callback")
+    plain = all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in own)
+    capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
+    if capsule is not None:
+        loop.__dict__[STATE] = capsule
+    before = loop.__dict__.get(POLICY)
+    loop.__dict__[POLICY] = policy
+    if policy == "eager":
+        loop.set_task_factory(asyncio.eager_task_factory)
+    elif before == "eager" and loop.get_task_factory() is asyncio.eager_task_factory:
+        loop.set_task_factory(None)
+
+
+def give_back(loop):
+    """The loop is asyncio's own again."""
+    if loop.is_running():
+        raise RuntimeError("a loop cannot be given back while it is running")
+    if loop.__dict__.pop(POLICY, None) == "eager" and loop.get_task_factory() is asyncio.eager_task_factory:
+        loop.set_task_factory(None)
+    loop.__dict__.pop(STATE, None)
+
+
+def policy_of(loop):
+    """The name of the policy in force, or None."""
+    return getattr(loop, "__dict__", {}).get(POLICY)
+
+
+def _refusal(loop, policy):
+    if not isinstance(loop, base_events.BaseEventLoop):
+        kind = f"{type(loop).__module__}.{type(loop).__qualname__}"
+        return (f"{kind} keeps its queue where it cannot be reached, so policy {policy!r} cannot work there: use asyncio's "
+                f"own loop, or asyncio.eager_task_factory")
+    if not hasattr(loop, "__dict__"):
+        return f"{type(loop).__qualname__} takes no attributes"
+    return None
+

@@ -1,0 +1,185 @@
+"""Finds what `_asyncio` is made of and makes sure that it is laid out as the native part believes, once a process.
+
+`_asyncio` publishes nothing, so living objects are looked at: a task is made on a loop that only notes what it is told,
+stepped once, and woken. Invariant: `bind` either ends well or raises ImportError before anything is hooked.
+"""
+
+import asyncio
+import contextvars
+import opcode
+import types
+from asyncio import base_events, events, exceptions, taskgroups, tasks
+
+from cendre import _cendre
+
+_bound = False
+_HEAD = ("_loop", None, None, None, "_exception", None, "_result", "_source_traceback", "_cancel_message", None,
+         "_asyncio_awaited_by")
+
+
+class _Notes:
+    """A loop that only notes what it is told."""
+
+    def __init__(self):
+        self.calls = []
+
+    def call_soon(self, *args, context=None):
+        self.calls.append((args, context))
+
+    def get_debug(self):
+        return False
+
+    def is_running(self):
+        return True
+
+    def call_exception_handler(self, context):
+        pass
+
+
+def _failed(handle, error):
+    """What `Handle._run` does with an exception that its callback raised."""
+    from asyncio import format_helpers
+
+    callback = format_helpers._format_callback_source(handle._callback, handle._args, debug=handle._loop.get_debug())
+    context = {"message": f"Exception in callback {callback}", "exception": error, "handle": handle}
+    if handle._source_traceback:
+        context["source_traceback"] = handle._source_traceback
+    handle._loop.call_exception_handler(context)
+
+
+class _Marker:
+    """What a coroutine yields to its task's step when its suspension is booked already; nobody else ever gets it."""
+
+    def __repr__(self):
+        return "<cendre: suspended>"
+
+
+def _callbacks():
+    """The code objects of asyncio's own done callbacks, which may run early."""
+    wanted = {
+        tasks.gather: ("_done_callback",),
+        tasks._wait: ("_on_completion",),
+        tasks.shield: ("_inner_done_callback", "_outer_done_callback", "_clear_awaited_by_callback"),
+    }
+    found = [taskgroups.TaskGroup._on_task_done.__code__, tasks._AsCompletedIterator._handle_completion.__code__]
+    for function, names in wanted.items():
+        found += [c for c in function.__code__.co_consts if isinstance(c, types.CodeType) and c.co_name in names]
+    return tuple(found)
+
+
+def _transparent():
+    """Types whose iterators hand on what a coroutine below them yields."""
+    async def numbers():
+        yield 1
+
+    async def nothing():
+        pass
+
+    agen, coro = numbers(), nothing()
+    made = [agen.asend(None), agen.athrow(GeneratorExit), anext(agen, None)]
+    kinds = [types.CoroutineType, types.GeneratorType, type(coro.__await__()), *map(type, made)]
+    for awaitable in (*made, coro):
+        awaitable.close()
+    return tuple(kinds)
+
+
+def _check(condition, what):
+    if not condition:
+        raise ImportError(f"cendre: tasks cannot be stepped natively here: in this Python {what} differs")
+
+
+def _check_future(future, what):
+    words = _cendre.tasks_peek(future)
+    for place, name in enumerate(_HEAD, 2):
+        if name is not None:
+            value = getattr(future, name)
+            if isinstance(value, (set, frozenset)):
+                continue  # A getter that copies.
+            _check(words[place] == (0 if value is None and words[place] == 0 else id(value)), f"{what}.{name}")
+    state = {"PENDING": 0, "CANCELLED": 1, "FINISHED": 2}[future._state]
+    bits = words[13] >> 48 & 0xff
+    _check(words[13] & 0xffffffff == state, f"{what}._state")
+    _check(words[13] >> 32 & 0xff == isinstance(future, asyncio.Task), f"{what}.is_task")
+    _check(bits & 1 == future._log_traceback, f"{what}._log_traceback")
+    _check(bits >> 1 & 1 == future._asyncio_future_blocking, f"{what}._asyncio_future_blocking")
+    return words, bits
+
+
+def _check_task(task, what):
+    words, bits = _check_future(task, what)
+    _check(bits >> 2 & 1 == task._must_cancel, f"{what}._must_cancel")
+    _check(bits >> 3 & 1 == task._log_destroy_pending, f"{what}._log_destroy_pending")
+    _check(words[14] & 0xffffffff == task.cancelling(), f"{what}.cancelling()")
+    for place, value in ((15, task._fut_waiter), (16, task.get_coro()), (18, task.get_context())):
+        _check(words[place] == (0 if value is None else id(value)), f"word {place} of {what}")
+
+
+def bind():
+    """Tells the native module what asyncio is made of; ImportError if it is not what it believes."""
+    global _bound
+    if _bound:
+        return
+    _check(asyncio.Task.__module__ == "_asyncio" and asyncio.Future.__module__ == "_asyncio", "asyncio.Task")
+    _check((asyncio.Future.__basicsize__, asyncio.Task.__basicsize__) == (112, 168), "the size of futures and tasks")
+    notes = _Notes()
+    loop_before = events._get_running_loop()
+    task_before = tasks._swap_current_task(loop_before, None) if loop_before is not None else None
+    events._set_running_loop(notes)
+    try:
+        found = _look(notes)
+    finally:
+        events._set_running_loop(loop_before)
+        if loop_before is not None:
+            tasks._swap_current_task(loop_before, task_before)
+    _cendre.tasks_bind(found)
+    _bound = True
+
+
+def _look(notes):
+    context = contextvars.copy_context()
+    awaited = asyncio.Future(loop=notes)
+    iterator = awaited.__await__()
+    _check_future(awaited, "a new future")
+
+    async def waits():
+        return await awaited
+
+    task = asyncio.Task(waits(), loop=notes, name="cendre", context=context)
+    task._log_destroy_pending = True
+    _check(len(notes.calls) == 1, "how a task starts")
+    (step,), its_context = notes.calls.pop()
+    _check(its_context is context and step.__self__ is task, "how a task starts")
+    task.cancel("a message")
+    _check_task(task, "a cancelled task that has not started")
+    task.uncancel()
+    _check_task(task, "a task that was uncancelled")
+    step()
+    _check(task._fut_waiter is awaited, "how a task waits")
+    words, _ = _check_future(awaited, "a future that is awaited")
+    _check(words[12] == id(task), "awaited_by")
+    _check_task(task, "a task that waits")
+    wakeup, its_context = awaited._callbacks[0]
+    _check(its_context is context and words[3] == id(wakeup) and words[4] == id(context) and words[5] == 0, "callbacks")
+    other = asyncio.Future(loop=notes)
+    awaited.add_done_callback(print, context=context)
+    words, _ = _check_future(awaited, "a future with two callbacks")
+    _check(words[5] != 0, "callbacks")
+    awaited.set_result(notes)
+    _check_future(awaited, "a future with a result")
+    _check(notes.calls[0][0] == (wakeup, awaited), "how a task wakes up")
+    notes.calls.clear()
+    wakeup(awaited)
+    _check_task(task, "a finished task")
+    other.set_exception(ValueError())
+    _check_future(other, "a failed future")
+    other.exception()
+    cancelled = asyncio.Future(loop=notes)
+    cancelled.cancel("another message")
+    _check_future(cancelled, "a cancelled future")
+    return {
+        "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
+        "FutureIter": type(iterator), "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
+        "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
+        "call_soon": base_events.BaseEventLoop.call_soon, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
+        "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"],
+    }

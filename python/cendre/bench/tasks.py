@@ -1,0 +1,215 @@
+"""`cendre bench async`: what a child of a gather or a TaskGroup costs, plain and under each policy.
+
+Every configuration is a process of its own; rounds are interleaved, so that all of them meet the same noise. Printed is the median of the
+ratio to plain asyncio of the same round, and user CPU time per child. Fairness: the delay of tickers, tasks that only want
+their turn, next to fan-outs. Memory: what a task that waits adds.
+Invariant: this file measures; nothing fails by a number. Read docs/benchmarks.md, "Tasks".
+"""
+
+import argparse
+import asyncio
+import json
+import os
+import resource
+import statistics
+import subprocess
+import sys
+import time
+
+# name -> (policy for cendre.aio or a factory of asyncio's, environment)
+CONFIGURATIONS = {
+    "plain": (None, {}),
+    "plain, eager factory": ("factory", {}),
+    "tasks off": ("off", {}),
+    "tasks exact": ("exact", {}),
+    "tasks eager": ("eager", {}),
+    "compile": (None, {"CENDRE": "1"}),
+    "compile, tasks exact": ("exact", {"CENDRE": "1"}),
+}
+
+
+async def child(n):
+    return n
+
+
+async def gather(n, rounds):
+    for _ in range(rounds):
+        await asyncio.gather(*[child(i) for i in range(n)])
+
+
+async def group(n, rounds):
+    for _ in range(rounds):
+        async with asyncio.TaskGroup() as g:
+            for i in range(n):
+                g.create_task(child(i))
+
+
+async def switch(n, rounds):
+    async def task():
+        for _ in range(rounds):
+            await asyncio.sleep(0)
+    await asyncio.gather(*[task() for _ in range(n)])
+
+
+async def beside(n, rounds):
+    """A gather of ten next to a hundred tasks that are always ready."""
+    stop = []
+
+    async def ready():
+        while not stop:
+            await asyncio.sleep(0)
+    tasks = [asyncio.create_task(ready()) for _ in range(n)]
+    for _ in range(rounds):
+        await asyncio.gather(*[child(i) for i in range(10)])
+    stop.append(True)
+    await asyncio.gather(*tasks)
+
+
+async def tree(width, depth):
+    async def node(level):
+        if level:
+            await asyncio.gather(*[node(level - 1) for _ in range(width)])
+    await node(depth)
+
+
+# name -> (function, arguments, operations)
+ROWS = {
+    "gather of 10": (gather, (10, 400), 4000),
+    "gather of 1 000": (gather, (1000, 4), 4000),
+    "TaskGroup of 10": (group, (10, 400), 4000),
+    "TaskGroup of 1 000": (group, (1000, 4), 4000),
+    "tree of gathers, 6 x 4": (tree, (6, 4), 1554),
+    "100 tasks that switch": (switch, (100, 40), 4000),
+    "gather of 10 beside 100 ready tasks": (beside, (100, 20), 200),
+}
+
+
+async def fairness(children):
+    """The largest and the middle delay of a ticker's turn, in ms, next to a fan-out."""
+    delays, stop = [], []
+
+    async def ticker():
+        while not stop:
+            wanted = time.perf_counter() + 0.002
+            await asyncio.sleep(0.002)
+            delays.append((time.perf_counter() - wanted) * 1e3)
+    tickers = [asyncio.create_task(ticker()) for _ in range(4)]
+    end = time.perf_counter() + 0.4
+    while time.perf_counter() < end:
+        await asyncio.gather(*[child(i) for i in range(children)])
+        await asyncio.sleep(0)
+    stop.append(True)
+    await asyncio.gather(*tickers)
+    return statistics.median(delays), max(delays)
+
+
+async def memory(n):
+    """Bytes that a task adds which waits for a future."""
+    future = asyncio.get_running_loop().create_future()
+
+    async def waits():
+        await future
+    before = _resident()
+    tasks = [asyncio.create_task(waits()) for _ in range(n)]
+    await asyncio.sleep(0)
+    each = (_resident() - before) / n
+    future.set_result(None)
+    await asyncio.gather(*tasks)
+    return each
+
+
+def _resident():
+    with open("/proc/self/statm", encoding="ascii") as file:
+        return int(file.read().split()[1]) * resource.getpagesize()
+
+
+def _worker(policy):
+    """Serves commands on stdin: the name of a row, a line each."""
+    def loop():
+        new = asyncio.new_event_loop()
+        if policy == "factory":
+            new.set_task_factory(asyncio.eager_task_factory)
+        elif policy:
+            from cendre import aio
+
+            aio.install(new, policy=policy)
+        return new
+
+    with asyncio.Runner(loop_factory=loop) as runner:
+        for line in sys.stdin:
+            what, *arguments = json.loads(line)
+            if what == "row":
+                function, given, operations = ROWS[arguments[0]]
+                before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+                runner.run(function(*given))
+                answer = (resource.getrusage(resource.RUSAGE_SELF).ru_utime - before) / operations * 1e9
+            else:
+                answer = runner.run({"fairness": fairness, "memory": memory}[what](*arguments))
+            print(json.dumps(answer), flush=True)
+
+
+class _Process:
+    def __init__(self, name):
+        policy, environment = CONFIGURATIONS[name]
+        env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | environment
+        self.process = subprocess.Popen([sys.executable, "-m", "cendre.bench.tasks", "--worker", policy or ""], env=env,
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *what):
+        self.process.stdin.write(json.dumps(what) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a process of the benchmark ended")
+        return json.loads(line)
+
+    def end(self):
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def main(arguments):
+    """The command; prints a table, writes JSON where asked."""
+    parser = argparse.ArgumentParser(prog="cendre bench async", description="asyncio's tasks, plain and under each policy")
+    parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--json", help="write the figures there")
+    options = parser.parse_args(arguments)
+    processes = {name: _Process(name) for name in CONFIGURATIONS}
+    figures = {}
+    try:
+        for row in ROWS:
+            times = {name: [] for name in processes}
+            for n in range(options.rounds + 2):
+                for name, process in processes.items():
+                    spent = process.ask("row", row)
+                    if n >= 2:
+                        times[name].append(spent)
+            plain = times["plain"]
+            figures[row] = {name: {"ns": statistics.median(t), "times": statistics.median(p / max(x, 1) for p, x in zip(plain, t))}
+                            for name, t in times.items()}
+            print(row)
+            for name, f in figures[row].items():
+                print(f"    {name:24} {f['ns']:9.0f} ns {f['times']:6.2f} x")
+        for children in (10, 1000):
+            figures[f"fairness {children}"] = {name: p.ask("fairness", children) for name, p in processes.items()}
+            print(f"delay of tickers beside gathers of {children}: median, largest")
+            for name, (middle, most) in figures[f"fairness {children}"].items():
+                print(f"    {name:24} {middle:9.2f} ms {most:9.2f} ms")
+        figures["memory"] = {name: p.ask("memory", 20_000) for name, p in processes.items()}
+        print("memory of a task that waits")
+        for name, each in figures["memory"].items():
+            print(f"    {name:24} {each:9.0f} bytes")
+    finally:
+        for process in processes.values():
+            process.end()
+    if options.json:
+        with open(options.json, "w", encoding="utf-8") as file:
+            json.dump(figures, file, indent=1)
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:2] == ["--worker"]:
+        _worker(sys.argv[2] or None)
+    else:
+        sys.exit(main(sys.argv[1:]))

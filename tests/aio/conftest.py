@@ -1,0 +1,16 @@
+"""Makes the modules beside the tests importable, and keeps a test that hangs from hanging the rest."""
+
+import faulthandler
+import sys
+from pathlib import Path
+
+import pytest
+
+sys.path.insert(0, str(Path(__file__).parent))
+
+
+@pytest.fixture(autouse=True)
+def not_for_ever():
+    faulthandler.dump_traceback_later(240, exit=True)
+    yield
+    faulthandler.cancel_dump_traceback_later()

@@ -1,0 +1,89 @@
+"""Policies for a whole process: `cendre run --tasks`, `CENDRE_TASKS`, `cendre explain`; asyncio's own tests under them.
+
+Invariant: a run that says it was under a policy shows by its counters that it was.
+"""
+
+import functools
+import importlib.util
+import json
+import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+import pytest
+
+SUITE = Path(__file__).parents[1] / "python/run_suite.py"
+GATHER = """
+import asyncio, cendre.aio
+async def child(n):
+    return n
+async def main():
+    print(await asyncio.gather(*[child(i) for i in range(3)]), cendre.aio.policy())
+asyncio.run(main())
+print(cendre.aio.stats()["resumed_in_place"])
+"""
+
+
+def run(*argv, **more):
+    env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | more
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=400, stdin=subprocess.DEVNULL)
+
+
+def cendre(*argv, **more):
+    return run(sys.executable, "-m", "cendre", *argv, **more)
+
+
+@pytest.mark.parametrize("policy, resumed", [("exact", 1), ("eager", 0), ("off", 0)])
+def test_run(policy, resumed):
+    done = cendre("run", f"--tasks={policy}", "-c", GATHER)
+    assert done.stderr == ""
+    assert done.stdout.split("\n")[:2] == [f"[0, 1, 2] {policy if policy != 'off' else None}", str(resumed)]
+
+
+def test_children_of_the_process_inherit_it():
+    done = run(sys.executable, "-c", GATHER, CENDRE="1", CENDRE_TASKS="exact")
+    assert (done.stdout, done.stderr) == ("[0, 1, 2] exact\n1\n", "")
+
+
+def test_nothing_is_imported_for_it():
+    code = "import sys; print([m for m in sys.modules if m.startswith(('asyncio', 'cendre.aio'))])"
+    assert cendre("run", "--tasks", "exact", "-c", code).stdout == "[]\n"
+
+
+def test_nonsense():
+    done = cendre("run", "--tasks=best", "-c", "pass")
+    assert done.returncode == 2 and "takes off, exact or eager" in done.stderr
+
+
+def test_explain():
+    done = cendre("explain", "--tasks=exact", "-c", GATHER)
+    assert "went on in place" in done.stdout and "children and" in done.stdout
+
+
+MODULES = "futures taskgroups locks queues timeouts waitfor runners eager_task_factory".split()
+PRESENT = [m for m in MODULES if importlib.util.find_spec("test") and importlib.util.find_spec(f"test.test_asyncio.test_{m}")] \
+    if importlib.util.find_spec("test") and importlib.util.find_spec("test.test_asyncio") else []
+
+
+@functools.cache
+def outcomes(module, **env):
+    with tempfile.TemporaryDirectory() as folder:
+        out = Path(folder) / "out.json"
+        env.setdefault("PYTHONHASHSEED", "0")
+        done = run(sys.executable, "-X", "faulthandler", str(SUITE), f"test.test_asyncio.test_{module}", str(out), **env)
+        assert out.exists(), done.stderr[-3000:]
+        return json.loads(out.read_text())
+
+
+@pytest.mark.skipif(not PRESENT, reason="this Python comes without CPython's test suite (package `test`)")
+@pytest.mark.parametrize("policy", ["exact"])
+@pytest.mark.parametrize("module", PRESENT or ["none"])
+def test_asyncios_own_tests(module, policy):
+    """Same outcome for each test id as without cendre, with everything compiled at first sight."""
+    want = outcomes(module)
+    got = outcomes(module, CENDRE="1", CENDRE_THRESHOLD="0", CENDRE_TASKS=policy)
+    fine = ("ok", "skipped")
+    assert {k: v for k, v in got.items() if v not in fine and want.get(k, "ok") in fine} == {}
+    assert [k for k in want if k not in got and want[k] in fine] == []

@@ -1,0 +1,89 @@
+"""The order of everything under a policy, compared with stock asyncio's: random programs, and the checks left out one by one.
+
+The programs and what is recorded of them: programs.py, world.py. Long runs: compare.py. Invariant: a test that passes has seen
+children run early; and each check of the exact rule is one without which these tests fail.
+"""
+
+import random
+import subprocess
+import sys
+
+import compare
+import programs
+import pytest
+from cendre import aio
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+POLICIES = ("off", "exact", "eager")
+# Programs are cut short anywhere.
+pytestmark = pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
+
+
+@pytest.mark.parametrize("first", range(0, 1000, 250))
+@pytest.mark.parametrize("policy", POLICIES)
+def test_fixed_seeds(policy, first):
+    """Programs by number, the same each time."""
+    aio.reset_stats()
+    for seed in range(first, first + 250):
+        program = programs.program(random.Random(seed))
+        assert compare.difference(program, policy) is None, f"compare.py --policy {policy} --seed {seed}"
+    stats = aio.stats()
+    assert stats["steps"] > 500
+    assert (stats["children_early"] > 100 and stats["resumed_in_place"] > 20) == (policy == "exact")
+    assert stats["faults"] == 0
+
+
+@settings(max_examples=150, derandomize=True, deadline=None, database=None,
+          suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
+@given(st.randoms(use_true_random=False))
+def test_programs_that_hypothesis_makes(choose):
+    program = programs.program(choose)
+    assert compare.difference(program, "exact") is None
+
+
+@pytest.mark.parametrize("depth", [0, 1, 2])
+def test_nested_a_little(depth):
+    """Where the limit of nesting is reached, tasks suspend for real in the middle of things."""
+    for seed in range(150):
+        program = programs.program(random.Random(seed), 20)
+        assert compare.difference(program, "exact", depth=depth) is None, f"--depth {depth} --seed {seed} --size 20"
+
+
+@pytest.mark.parametrize("budget", [0.0, 1e-5])
+def test_small_budget(budget):
+    """No virtual iteration, or one now and then."""
+    for seed in range(100):
+        program = programs.program(random.Random(seed), 20)
+        assert compare.difference(program, "exact", budget=budget) is None
+
+
+def test_compiled_frames_in_between():
+    """In a process of its own, since what is compiled when is left to chance there."""
+    command = [sys.executable, "-X", "faulthandler", "-W", "ignore", compare.__file__, "--from", "500000", "--count", "1500", "--compiled"]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL)
+    assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
+    compiled, programs_run = done.stdout.split("\n")[:2]
+    assert int(compiled.split()[0]) > 40 and " 0 differ" in programs_run
+
+
+LOG = (("log", 0),)
+# check that is left out -> its bit in `state::check`, and a program whose order is then another one
+NEEDED = {
+    "timers that are due": (1, (("call_later", 0.0), ("shield", (("gather", (), True),)))),
+    "the parent's context is left": (2, (("shared_context", (("shield", LOG),)),)),
+    "frames are stopped at SEND": (4, (("driven", (("wait_new", (LOG,), "FIRST_EXCEPTION"),)),)),
+    "loop.stop()": (8, (("gather", ((("stop", 0),),), False),)),
+    "KeyboardInterrupt": (16, (("as_completed", ((("interrupt", "KeyboardInterrupt"),),), False),)),
+    "exc_info": (32, (("finally", (("raise", "Base"),), (("shield", (("notify", 3),)),)),)),
+    "a failed future": (64, (("cancel", 7), ("handling", (("gather", ((("as_completed", (), True),),), True),)))),
+    "the head of the queue": (128, (("shared_context", (("shield", LOG),)),)),
+}
+
+
+@pytest.mark.parametrize("check", list(NEEDED))
+def test_every_check_is_needed(check):
+    """Without it the order differs, and with it it does not: the comparison would notice."""
+    bit, program = NEEDED[check]
+    assert compare.difference(program, "exact") is None
+    assert compare.difference(program, "exact", skipped=bit) is not None

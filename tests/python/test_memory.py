@@ -1,0 +1,260 @@
+"""No memory, no code memory, and no leak: every allocation of compiled functions fails in turn, the limit of machine code is reached,
+functions are made, compiled and dropped by the thousands.
+
+Invariant of the sweeps: a function whose allocation fails raises MemoryError or gives its right result, and the next run, with
+memory, gives the right result again. What failed is CPython's object, memory and raw allocators, as `_testcapi.set_nomemory` has it;
+Rust's own allocations end the process when the system has no memory at all, like those of most C libraries.
+"""
+import pytest
+
+import support
+
+SWEEP = """
+import _testcapi, gc, sys
+class P:
+    def __init__(self, a, b=2): self.a, self.b = a, b
+    def m(self, k): return self.a + k
+    def __add__(self, o): return P(self.a + o.a)
+    def __enter__(self): return self
+    def __exit__(self, *e): return False
+    @property
+    def prop(self): return [self.a, self.b]
+def numbers(n):
+    t, x = 2**40, 0.5
+    for i in range(n):
+        t = t * 3 + i
+        x = x * 1.5 + i
+    return t, x
+def strings(n):
+    s = ""
+    for i in range(n): s += f"{i:>4}{s[:3]!r}" + str(i * 1000)
+    return s
+def containers(n):
+    d = {i: [i] * i for i in range(n)}
+    return [x for k, v in d.items() for x in v], {*d}, (*d, 1), {**d, "z": 1}, d[1] + d[2]
+def objects(n):
+    out = []
+    for i in range(n):
+        with P(i * 1000) as p: out.append((p + P(1)).m(i + 2**50))
+        out += p.prop
+    return out
+def closures(n):
+    def inner(x, *, y=n, **k): return x + y + len(k) + n
+    return [inner(i, z=1, w=i) for i in range(n)], [(lambda q=i: q)() for i in range(n)]
+def exceptions(n):
+    out = []
+    for i in range(n):
+        try:
+            try: raise KeyError(i * 1000)
+            except KeyError as e: raise ValueError(str(e)) from e
+            finally: out.append(i)
+        except ValueError as e: out.append(str(e))
+        try: [][i]
+        except IndexError as e: out.append(str(e))
+    return out
+def gen(n):
+    for i in range(n): yield i * 1000
+def generators(n): return list(gen(n)), sum(gen(n)), [x for x in gen(n)], [*gen(n)], next(gen(2))
+async def leaf(n):
+    if n % 2: await kit.Yield(n)
+    return n * 1000
+async def inner(n): return await leaf(n) + await leaf(n + 1)
+async def agen(n):
+    for i in range(n): yield await leaf(i)
+async def acomp(n): return [x async for x in agen(n)], await inner(n)
+def coroutines(n): return kit.drive(inner(n)), kit.drive(acomp(n))
+def calls(n):
+    def deep(k, *a): return deep(k - 1, k, *a) if k else len(a)
+    return deep(n), max(*range(n), key=lambda v: -v), sorted(range(n), key=lambda v: v % 3), "{}-{x}".format(n, x=[n])
+def classes(n):
+    class C(P):
+        z = n * 1000
+        def m(self, k): return super().m(k) + self.z
+    return [C(i).m(1) for i in range(n)]
+FUNCTIONS = [numbers, strings, containers, objects, closures, exceptions, generators, coroutines, calls, classes]
+N = 5
+want = [f(N) for f in FUNCTIONS for _ in range(4)][3::4]
+compiled(*FUNCTIONS, P.__init__, P.m, P.__add__, P.__enter__, P.__exit__, P.prop.fget, gen, leaf, inner, agen, acomp)
+for f, w in zip(FUNCTIONS, want):
+    assert f(N) == w
+gc.collect()
+gc.disable()
+sys.unraisablehook = lambda u: None
+def sweep(f, w, span):
+    failed = n = right = 0
+    while right < 3 and n < 3000:
+        error = got = None
+        _testcapi.set_nomemory(n, n + span if span else 0)
+        try:
+            got = f(N)
+        except MemoryError:
+            error = True
+        except (RuntimeError, SystemError) as e:
+            error = e
+        finally:
+            _testcapi.remove_mem_hooks()
+        if error is None:
+            right += 1
+            assert got == w, (f, n, got, w)
+        else:
+            right = 0
+            failed += 1
+            assert error is True, (f, n, error)
+        error = None
+        n += 1
+    assert f(N) == w, (f, "afterwards")
+    gc.collect()
+    return failed
+WHICH = NUMBERS
+for f, w in list(zip(FUNCTIONS, want))[WHICH]:
+    for span in (1, 0):
+        failed = sweep(f, w, span)
+        assert failed, (f, span)
+        print(f.__name__, span, file=sys.stderr)
+# What was compiled anew without memory may have been given up.
+compiled(*FUNCTIONS)
+for f, w in zip(FUNCTIONS, want): assert f(N) == w
+print("survived")
+"""
+
+
+def sweep_of(part):
+    """The sweep of some of its functions, since it takes a while."""
+    return SWEEP.replace("NUMBERS", f"slice({part}, {part + 5})")
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+@pytest.mark.parametrize("part", [0, 5])
+def test_every_allocation_fails_in_turn(part, entries):
+    assert support.python(sweep_of(part), entries=entries).strip() == "survived"
+
+
+COMPILING = """
+import _testcapi
+SOURCE = "def f(a, b=1):\\n    t = [x + k for x in range(a)]\\n    for i in t: b += i\\n    return b\\nk = 5\\nclass C:\\n    def m(self): return f(3) + self.x\\n    x = 2"
+failed = 0
+for n in range(0, 400):
+    space = {}
+    exec(SOURCE, space)
+    for _ in range(4): space["f"](3), space["C"]().m()
+    done = True
+    for g in (space["f"], space["C"].m):
+        _testcapi.set_nomemory(n % 200, n % 200 + 1 if n < 200 else 0)
+        try:
+            jit.compile(g)
+        except (ValueError, MemoryError):
+            done = False
+        finally:
+            _testcapi.remove_mem_hooks()
+    assert space["f"](3) == 19 and space["C"]().m() == 21
+    failed += not done
+assert failed and done, (failed, done)
+print("survived")
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_compiling_without_memory(entries):
+    """A compilation whose allocation fails is a refusal or an exception, never a crash; the function runs all the same."""
+    assert support.python(COMPILING, entries=entries).strip() == "survived"
+
+
+LIMITED = """
+import gc
+def make(k):
+    space = {}
+    exec(f"def f(n):\\n    t = {k}\\n    for i in range(n): t += i * n\\n    return t", space)
+    return space["f"]
+functions = [make(k) for k in range(400)]
+refused = 0
+for k, f in enumerate(functions):
+    f(3)
+    try:
+        jit.compile(f)
+    except ValueError as reason:
+        assert str(reason) == "the limit of code memory is reached", reason
+        refused += 1
+assert [f(4) for f in functions] == [k + 24 for k in range(400)]
+stats = jit.stats()
+assert 0 < refused < 400 and stats["refused"]["the limit of code memory is reached"] == refused, (refused, stats)
+assert sum(jit.is_compiled(f) for f in functions) == 400 - refused
+assert stats["code_bytes_mapped"] <= 256 << 10, stats
+# What dies makes room.
+del functions, f
+gc.collect()
+g = make(7)
+assert jit.compile(g) and g(4) == 31
+print("ok")
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_code_memory_is_bounded(entries):
+    """Beyond CENDRE_CODE_LIMIT functions stay interpreted, and are counted; memory of dead code is used again."""
+    assert support.python(LIMITED, entries=entries, CENDRE_CODE_LIMIT="256K").strip() == "ok"
+
+
+CHURN = """
+import gc, resource, sys
+SOURCE = compile('''
+def f(n):
+    t = base
+    for i in range(n): t += helper(i)
+    return t
+def helper(i): return i * 2
+async def co(n): return await leaf(n)
+async def leaf(n): return n + base
+def gen(n):
+    for i in range(n): yield i
+class C:
+    def m(self): return [x for x in gen(base)]
+base = 3
+''', "churn", "exec")
+def rss():
+    with open("/proc/self/statm") as f: return int(f.read().split()[1]) * 4096
+def fresh(code):
+    # Code objects of their own: those of a constant are shared by all that execute it.
+    return code.replace(co_consts=tuple(fresh(c) if hasattr(c, "co_code") else c for c in code.co_consts))
+def one():
+    space = {}
+    exec(fresh(SOURCE), space)
+    fs = space["f"], space["helper"], space["co"], space["leaf"], space["gen"], space["C"].m
+    fs[0](2)
+    for f in fs: jit.compile(f)
+    assert fs[0](4) == 15 and kit.drive(fs[2](1))[1] == 4 and space["C"]().m() == [0, 1, 2]
+COUNT = {count}
+for turn in range(COUNT // 10): one()
+gc.collect()
+before, code = rss(), jit.stats()["code_bytes"]
+for turn in range(COUNT): one()
+gc.collect()
+stats = jit.stats()
+grown = rss() - before
+assert stats["compiled"] >= COUNT * 6, stats["compiled"]
+assert stats["code_bytes"] <= code + 4096, (code, stats["code_bytes"])
+assert stats["code_bytes_mapped"] <= 4 << 20, stats["code_bytes_mapped"]
+assert len(jit.functions()) < 100, len(jit.functions())
+assert grown < {bytes}, grown
+print("flat", grown, file=sys.stderr)
+print("flat")
+"""
+
+
+def churn(count, most, entries, timeout=support.TIMEOUT):
+    source = CHURN.replace("{count}", str(count)).replace("{bytes}", str(most))
+    assert support.python(source, entries=entries, timeout=timeout).strip() == "flat"
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_functions_come_and_go(entries):
+    """3 000 functions made, compiled, run and dropped: code memory is given back, and little else stays.
+
+    What stays is an emptied record for each callee whose record's address was in machine code: about 260 bytes a function.
+    """
+    churn(500, 6 << 20, entries)
+
+
+@pytest.mark.long
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_100_000_functions_come_and_go(entries):
+    churn(17_000, 40 << 20, entries, timeout=3600)
