@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
-use crate::{artifact, compiler, coro, entries, env, ext, sampler};
+use crate::{artifact, compiler, coro, entries, env, ext, sampler, trial};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -172,6 +172,7 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
         // Before functions are watched: looking for it makes one.
         env::python_vectorcall();
         driver::set_config(Some(config.clone()));
+        trial::start(&config);
         entries::enable(&config)?;
         if config.awaits && config.jit {
             coro::enable()?;

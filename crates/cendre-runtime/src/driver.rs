@@ -11,6 +11,7 @@ use crate::gil::Gil;
 use crate::job::{self, Job};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
@@ -313,12 +314,16 @@ fn is_no_guard(reason: &str) -> bool {
 /// # Safety
 /// The record is null or alive, the frame that left is complete in memory; the GIL is held. May run Python code.
 pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
-    stats::count(Counter::Left);
-    if record.is_null() {
-        return;
-    }
     // SAFETY: the caller's contract.
     unsafe {
+        if trial::was_forced() {
+            stats::count(Counter::Forced);
+            return;
+        }
+        stats::count(Counter::Left);
+        if record.is_null() {
+            return;
+        }
         let Some(artifact) = &mut (*record).artifact else { return };
         // A body of an earlier artifact may have answered: an index that is none of ours is not counted by exit.
         let Some(n) = artifact.leaves.get_mut(exit as usize) else { return };

@@ -10,7 +10,7 @@ use crate::entries::{self, Kind, vectorcall};
 use crate::facts;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
-use crate::{coro, frames, numbers, ops};
+use crate::{coro, frames, numbers, ops, trial};
 use cendre_bytecode::Opcode;
 use cendre_codegen::{Addresses, Callee, Env, Offsets};
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -205,6 +205,7 @@ impl PlainEnv {
                     code_object: code as u64,
                     record: record as u64,
                     python_vectorcall: vectorcall as u64,
+                    forced: trial::countdown_address(),
                 },
                 callees,
                 sites,

@@ -28,6 +28,7 @@ pub mod protocol;
 pub mod record;
 pub mod sampler;
 pub mod stats;
+pub mod trial;
 
 pub use body::{Body, BodyResult};
 pub use gil::Gil;

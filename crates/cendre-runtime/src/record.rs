@@ -64,6 +64,8 @@ pub struct CodeRecord {
     /// Times compiled.
     pub compiles: u8,
     pub samples: u32,
+    /// Calls of the wrapped function that were interpreted first, under threshold 0.
+    pub warmup_calls: u32,
     /// What the sampler knows of its hotness.
     pub heat: Heat,
     /// The job that the compiler's thread has for it, or 0; whatever makes that job worthless sets 0.
@@ -170,6 +172,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             pinned: false,
             compiles: 0,
             samples: 0,
+            warmup_calls: 0,
             heat: Heat::default(),
             job: 0,
             jobs: 0,
@@ -188,13 +191,33 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             coro: CoroData::default(),
             attr_caches: Vec::new(),
         }));
-        if ext::PyUnstable_Code_SetExtra(code.cast(), REGISTRY.get().index, record.cast()) < 0 {
+        if !make_room(code) || ext::PyUnstable_Code_SetExtra(code.cast(), REGISTRY.get().index, record.cast()) < 0 {
             ffi::PyErr_Clear();
             drop(Box::from_raw(record));
             return core::ptr::null_mut();
         }
         REGISTRY.get().all.push(record);
         record
+    }
+}
+
+/// Makes `co_extra` just as long as our own entry needs, if the code object has none. CPython would give it an entry for each tool that
+/// has an index, and call the free functions of them all when the code object dies: also of a tool that is gone by then, and never
+/// asked for an entry of this code object.
+unsafe fn make_room(code: *mut CodeObject) -> bool {
+    // SAFETY: the caller passes a live code object and holds the GIL; CPython allocates, enlarges and frees `co_extra` in just this way.
+    unsafe {
+        if !(*code).co_extra.is_null() {
+            return true;
+        }
+        let entries = REGISTRY.get().index + 1;
+        let extra: *mut Extra = ffi::PyMem_Calloc(1, size_of::<ffi::Py_ssize_t>() + entries as usize * size_of::<*mut c_void>()).cast();
+        if extra.is_null() {
+            return false;
+        }
+        (*extra).size = entries;
+        (*code).co_extra = extra.cast();
+        true
     }
 }
 

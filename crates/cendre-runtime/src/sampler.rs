@@ -172,7 +172,7 @@ unsafe fn look() {
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
                         let heat = (*record).heat.add(now);
-                        let cold = (*record).state == State::Cold && (*record).job == 0;
+                        let cold = (*record).state == State::Cold && (*record).job == 0 && !executor::waits(record);
                         if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
                             hot.push(fr);
                         }

@@ -6,8 +6,8 @@
 
 use super::{Lower, Ret};
 use crate::{CodegenError, Exit, Row, Word, tag};
-use cendre_ir::{FrameState, InstData, Kinds, State};
-use cranelift_codegen::ir::{self, InstBuilder, types};
+use cendre_ir::{FrameState, InstData, Kinds, Op, State};
+use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 use std::collections::HashMap;
 
 /// What an exit does after the spill.
@@ -62,7 +62,31 @@ impl Lower<'_> {
     /// The exit that leaves for this instruction.
     pub fn leave_exit(&mut self, i: &InstData) -> Result<ir::Block, CodegenError> {
         let key = ExitKey::leave(i)?;
-        Ok(self.exit(key))
+        let exit = self.exit(key);
+        self.force(i, exit);
+        Ok(exit)
+    }
+
+    /// Where leaves are forced: counts this guard, and fails it when its turn has come. Stands before all else that the instruction does,
+    /// where its state holds. What ends a look at the frame is no guard, a number that was just returned is in no state yet, and the item that a
+    /// sequence has just given is only guarded for its type: its state is that before the step.
+    fn force(&mut self, i: &InstData, exit: ir::Block) {
+        let address = self.env.addresses().forced;
+        let item = |v| self.f.insts.iter().any(|d| matches!(d.op, Op::ListNext | Op::TupleNext) && d.results.contains(&v));
+        let no_guard = match i.op {
+            Op::Looked | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::RetInt | Op::RetFloat => true,
+            Op::GuardNotNull => address != 0 && item(i.args[0]),
+            _ => false,
+        };
+        if address == 0 || no_guard {
+            return;
+        }
+        let address = self.iconst(address as i64);
+        let n = self.load(address, 0);
+        let n = self.b.ins().iadd_imm_s(n, -1);
+        self.store(n, address, 0);
+        let due = self.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, n, 0);
+        self.branch_if(due, exit);
     }
 
     /// The exit that raises for this instruction (which stored `instr_ptr` itself).

@@ -12,6 +12,7 @@ use crate::frames;
 use crate::ops;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::decode::no_executors;
 use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -365,14 +366,16 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
     }
 }
 
-/// Puts executors into new code that compile it when they have been passed `warmup` times (threshold 0): at its first
+/// Puts executors into new code that compile it when they have been passed as often as `warmup` says (threshold 0): at its first
 /// RESUME, and at its loops if the interpreter is to specialise it first.
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
-pub unsafe fn install_trigger(code: *mut CodeObject, warmup: u32) {
+pub unsafe fn install_trigger(code: *mut CodeObject) {
     // SAFETY: the caller's contract; `_co_firsttraceable` is the index of the first RESUME.
     unsafe {
+        let Some(config) = driver::config() else { return };
+        let warmup = trial::warmup_of(&config, code);
         let first = (*code)._co_firsttraceable as u32;
         let at = CodeObject::units(code).add(first as usize);
         let is_resume = (*at).opcode() == op::RESUME || (*at).opcode() == op::RESUME_CHECK;
@@ -474,6 +477,15 @@ unsafe fn stale(record: *mut CodeRecord, exec: *mut Exec) {
             (*record).version = !0;
         }
     }
+}
+
+/// Whether executors wait for the code to be passed more often (threshold 0).
+///
+/// # Safety
+/// The record is alive; the GIL is held.
+pub unsafe fn waits(record: *mut CodeRecord) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { (*record).executors.iter().any(|e| (**e).body.is_none() && (**e).at > 0) }
 }
 
 /// Whether the record's code has executors of its body in it.

@@ -14,6 +14,7 @@ use crate::frames::{self, MovableArgs};
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::Opcode;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -194,6 +195,9 @@ unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     // SAFETY: as in `wrapper`; the caller holds the function, which holds the code.
     unsafe {
         let at_once = driver::config().is_some_and(|c| c.threshold == 0);
+        if at_once && (*record).state == State::Cold && !warm(record) {
+            return false;
+        }
         if at_once && (*record).state == State::Cold && driver::compile(Subject::function(f)).is_ok() {
             return !(*record).body.is_null();
         }
@@ -204,12 +208,26 @@ unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     }
 }
 
+/// Counts a call under threshold 0: whether the code has been interpreted as often as it should be first.
+unsafe fn warm(record: *mut CodeRecord) -> bool {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        let Some(config) = driver::config() else { return false };
+        (*record).warmup_calls += 1;
+        (*record).warmup_calls > trial::warmup_of(&config, (*record).code)
+    }
+}
+
 /// A wrapped generator function, under threshold 0: compiled at the first call; its runs are entered by other ways.
 #[cold]
 unsafe fn first_sight_of_generator(f: *mut FunctionObject, record: *mut CodeRecord) {
     // SAFETY: as in `wrapper`.
     unsafe {
-        if (*record).state == State::Cold && driver::config().is_some_and(|c| c.threshold == 0) {
+        let at_once = driver::config().is_some_and(|c| c.threshold == 0);
+        if at_once && (*record).state == State::Cold {
+            if !warm(record) {
+                return;
+            }
             // The reason of a refusal is kept in the record.
             let _ = driver::compile(Subject::function(f));
         }
@@ -291,8 +309,7 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                 if entries::kind() == Kind::Executor {
                     // Its code may be older than `enable`.
                     if record.is_null() && at_once() {
-                        let warmup = driver::config().map_or(0, |c| c.warmup);
-                        executor::install_trigger((*f).func_code.cast(), warmup);
+                        executor::install_trigger((*f).func_code.cast());
                     }
                 } else if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
                     // The callback must not change the function at once: its version is set right behind it. So the
@@ -433,12 +450,11 @@ pub unsafe fn resume_paused() {
 unsafe extern "C" fn watch_code(event: c_int, code: *mut CodeObject) -> c_int {
     // SAFETY: called by CPython with the GIL held and a live code object.
     unsafe {
-        let config = driver::config();
         if event == ext::CODE_CREATE
             && entries::kind() == Kind::Executor
-            && config.as_ref().is_some_and(|c| c.threshold == 0 && c.jit)
+            && driver::config().is_some_and(|c| c.threshold == 0 && c.jit)
         {
-            executor::install_trigger(code, config.map_or(0, |c| c.warmup));
+            executor::install_trigger(code);
         }
         0
     }
