@@ -98,14 +98,8 @@ class Job:
 
     def look_again(self, got, env, told):
         """Runs the suspects alone, in this mode and plain: what passes then, or fails there too, is no difference."""
-        doubtful = [t for t in outcomes.suspects(self.suite.plain(self.module), got) if not t.startswith("(")]
-        got["again"] = {}
-        if not doubtful or len(doubtful) > 60:
-            return
-        second = processes.run_module(self.module, env, self.suite.limits, only=doubtful, told=told)
-        plain = processes.run_module(self.module, modes.environment("plain"), self.suite.limits, only=doubtful, told=told)
-        for test in doubtful:
-            got["again"][test] = {name: run["tests"].get(test, {"outcome": "missing"})["outcome"] for name, run in (("mode", second), ("plain", plain))}
+        doubtful = outcomes.suspects(self.suite.plain(self.module), got)
+        got["again"] = processes.second_look(self.module, doubtful, env, modes.environment("plain"), self.suite.limits, told)
 
 
 class Suite:

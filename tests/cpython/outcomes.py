@@ -36,11 +36,10 @@ def skips(path=HERE / "skips.toml"):
 
 def specialisation_tests(module):
     """Ids of the tests of a module that assert which specialised opcode the interpreter chose."""
-    spec = importlib.util.find_spec(module)
-    if spec is None or not spec.origin:
-        return set()
-    folder = Path(spec.origin).parent
-    files = sorted(folder.rglob("*.py")) if spec.submodule_search_locations else [Path(spec.origin)]
+    # By path: looking for a module imports its package, which may refuse.
+    base = Path(*importlib.util.find_spec("test").submodule_search_locations).joinpath(*module.split(".")[1:])
+    folder = base if base.is_dir() else base.parent
+    files = sorted(base.rglob("*.py")) if base.is_dir() else [f for f in [base.with_suffix(".py")] if f.exists()]
     out = set()
     for file in files:
         name = module if len(files) == 1 else ".".join([module, *file.relative_to(folder).with_suffix("").parts])
@@ -54,12 +53,14 @@ def rule(source, module):
         tree = ast.parse(source)
     except SyntaxError:
         return set()
-    functions, tests = {}, {}
+    functions, classes = {}, {}
 
-    def walk(node, prefix):
+    def walk(node, prefix, methods):
         for child in ast.iter_child_nodes(node):
             if isinstance(child, ast.ClassDef):
-                walk(child, f"{prefix}{child.name}.")
+                bases = [b.id if isinstance(b, ast.Name) else getattr(b, "attr", "") for b in child.bases]
+                classes[child.name] = (prefix + child.name, bases, set())
+                walk(child, f"{prefix}{child.name}.", classes[child.name][2])
             elif isinstance(child, (ast.FunctionDef, ast.AsyncFunctionDef)):
                 names = {n.id for n in ast.walk(child) if isinstance(n, ast.Name)} | {n.attr for n in ast.walk(child) if isinstance(n, ast.Attribute)}
                 calls = (k for n in ast.walk(child) if isinstance(n, ast.Call) for k in n.keywords)
@@ -67,19 +68,26 @@ def rule(source, module):
                 functions.setdefault(child.name, [False, set()])
                 functions[child.name][0] |= adaptive or bool(names & _ADAPTIVE)
                 functions[child.name][1] |= names
-                tests[f"{module}.{prefix}{child.name}"] = child.name
+                methods.add(child.name)
             else:
-                walk(child, prefix)
+                walk(child, prefix, methods)
 
-    walk(tree, "")
+    def methods_of(name, seen=()):
+        """Those of a class and of its bases in this module."""
+        if name not in classes or name in seen:
+            return set()
+        return classes[name][2].union(*(methods_of(base, (*seen, name)) for base in classes[name][1]))
+
+    walk(tree, "", set())
     reads = {name for name, (yes, _) in functions.items() if yes}
     while True:
         # A method may be named like anything; names of tests and fixtures are not followed.
-        more = {n for n, (_, names) in functions.items() if n not in reads and any(x in reads and not x.startswith(("test", "setUp", "tearDown")) for x in names)}
+        followed = {x for x in reads if not x.startswith(("test", "setUp", "tearDown"))}
+        more = {n for n, (_, names) in functions.items() if n not in reads and names & followed}
         if not more:
             break
         reads |= more
-    return {test for test, name in tests.items() if name in reads and name.startswith("test")}
+    return {f"{module}.{path}.{name}" for of, (path, _, _) in classes.items() for name in methods_of(of) & reads if name.startswith("test")}
 
 
 @dataclass

@@ -19,6 +19,8 @@ from pathlib import Path
 HERE = Path(__file__).resolve().parent
 # Processes for one module, at most: what crashes this often is not worth more time.
 MOST_PROCESSES = 12
+# Tests that get a second look, at most.
+MOST_AGAIN = 60
 POLL = 0.2
 
 
@@ -143,6 +145,15 @@ def run_module(module, env, limits, only=None, told=None):
             break
     result["seconds"] = round(time.monotonic() - begun, 1)
     return result
+
+
+def second_look(module, doubtful, env, plain_env, limits, told=None):
+    """{id: {"mode": outcome, "plain": outcome}} of these tests when they run alone; too many of them are no accident."""
+    tests = [t for t in doubtful if not t.startswith("(")]
+    if not tests or len(tests) > MOST_AGAIN:
+        return {}
+    runs = {"mode": run_module(module, env, limits, tests, told), "plain": run_module(module, plain_env, limits, tests, told)}
+    return {t: {name: run["tests"].get(t, {"outcome": "missing"})["outcome"] for name, run in runs.items()} for t in tests}
 
 
 class Progress:

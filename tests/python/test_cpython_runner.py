@@ -193,8 +193,10 @@ def test_rule_of_specialisation_tests():
                 dis.dis(len, adaptive=False)
             def test_names_a_test(self):
                 self.test_direct
+        class B(A):
+            pass
     """
-    assert outcomes.rule(textwrap.dedent(source), "m") == {"m.A.test_direct", "m.A.test_through_two"}
+    assert outcomes.rule(textwrap.dedent(source), "m") == {f"m.{c}.{t}" for c in "AB" for t in ("test_direct", "test_through_two")}
 
 
 @pytest.mark.parametrize("text", ['[[skip]]\ntest = "test.test_x"\nreason = "a whole module"', '[[skip]]\ntest = "test.test_x.A.test_y"\nreason = " "',

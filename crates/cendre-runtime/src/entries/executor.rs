@@ -371,11 +371,9 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
-pub unsafe fn install_trigger(code: *mut CodeObject) {
+pub unsafe fn install_trigger(code: *mut CodeObject, warmup: u32) {
     // SAFETY: the caller's contract; `_co_firsttraceable` is the index of the first RESUME.
     unsafe {
-        let Some(config) = driver::config() else { return };
-        let warmup = trial::warmup_of(&config, code);
         let first = (*code)._co_firsttraceable as u32;
         let at = CodeObject::units(code).add(first as usize);
         let is_resume = (*at).opcode() == op::RESUME || (*at).opcode() == op::RESUME_CHECK;
@@ -410,7 +408,7 @@ pub unsafe fn restore_trigger(record: *mut CodeRecord) {
         (*record).lost_trigger = false;
         let config = driver::config().filter(|c| c.threshold == 0 && c.jit);
         if let (Some(config), State::Cold) = (config, (*record).state) {
-            install_trigger((*record).code, config.warmup);
+            install_trigger((*record).code, trial::warmup_of(&config, (*record).code));
         }
     }
 }

@@ -7,7 +7,7 @@
 //! inline call, so it pays for functions that run longer than a call.
 
 use crate::driver::{self, Subject};
-use crate::entries::{self, Kind, executor};
+use crate::entries::{self, Kind};
 use crate::env;
 use crate::ext;
 use crate::frames::{self, MovableArgs};
@@ -36,10 +36,9 @@ struct Wrapped {
     paused: Vec<*mut FunctionObject>,
     hooked: bool,
     watcher: c_int,
-    code_watcher: c_int,
 }
 
-static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, paused: Vec::new(), hooked: false, watcher: -1, code_watcher: -1 });
+static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, paused: Vec::new(), hooked: false, watcher: -1 });
 
 /// Address of the wrapper, for direct calls of compiled code.
 pub fn wrapper_address() -> usize {
@@ -308,8 +307,8 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                 let at_once = || driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
                 if entries::kind() == Kind::Executor {
                     // Its code may be older than `enable`.
-                    if record.is_null() && at_once() {
-                        executor::install_trigger((*f).func_code.cast());
+                    if record.is_null() {
+                        entries::code_made((*f).func_code.cast());
                     }
                 } else if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
                     // The callback must not change the function at once: its version is set right behind it. So the
@@ -446,21 +445,7 @@ pub unsafe fn resume_paused() {
     }
 }
 
-/// A new code object, under threshold 0: compile it when it is entered.
-unsafe extern "C" fn watch_code(event: c_int, code: *mut CodeObject) -> c_int {
-    // SAFETY: called by CPython with the GIL held and a live code object.
-    unsafe {
-        if event == ext::CODE_CREATE
-            && entries::kind() == Kind::Executor
-            && driver::config().is_some_and(|c| c.threshold == 0 && c.jit)
-        {
-            executor::install_trigger(code);
-        }
-        0
-    }
-}
-
-/// Watches functions and, under threshold 0, code objects.
+/// Watches functions.
 ///
 /// # Safety
 /// The GIL is held.
@@ -482,10 +467,7 @@ pub unsafe fn enable() -> Result<(), String> {
         if w.watcher < 0 {
             w.watcher = ext::PyFunction_AddWatcher(watch);
         }
-        if w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0) {
-            w.code_watcher = ext::PyCode_AddWatcher(watch_code);
-        }
-        if w.watcher < 0 || (w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0)) {
+        if w.watcher < 0 {
             ffi::PyErr_Clear();
             return Err("CPython has no watcher of functions left".to_owned());
         }
@@ -509,10 +491,6 @@ pub unsafe fn disable() {
         if w.watcher >= 0 {
             ext::PyFunction_ClearWatcher(w.watcher);
             w.watcher = -1;
-        }
-        if w.code_watcher >= 0 {
-            ext::PyCode_ClearWatcher(w.code_watcher);
-            w.code_watcher = -1;
         }
         ffi::PyErr_Clear();
     }
