@@ -196,3 +196,36 @@ def test_workers_of_servers_inherit(tmp_path, server):
         on, pid = answer.split()
         assert on == "True", answers
         assert int(pid) != child.pid
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_child_that_a_thread_forks_ends_with_that_thread(tmp_path, threads):
+    """Python does not end such a process, the kernel does when its last thread is gone: none of ours may be left."""
+    source = f"""
+import os, threading, time
+import cendre
+assert cendre.is_enabled()
+def busy(n):
+    return sum(i & 3 for i in range(n))
+def worker():
+    child = os.fork()
+    if child == 0:
+        busy(300000)
+        print("child", flush=True)
+        return
+    for _ in range(2000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            print("parent", status, flush=True)
+            return
+        time.sleep(0.01)
+    print("the child does not end", flush=True)
+    os.kill(child, 9)
+for _ in range({threads}):
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+busy(300000)
+"""
+    status, out, err = call(sys.executable, "-W", "ignore", "-c", source, cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="1")
+    assert (status, out, err) == (0, "child\nparent 0\n" * threads, "")

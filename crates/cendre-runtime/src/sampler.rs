@@ -6,12 +6,14 @@
 //! taken; the callback sets no exception.
 
 use crate::compiler;
+use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::entries::{self, Kind, executor, vectorcall};
 use crate::gil::Gil;
 use crate::hotness::{self, Place};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::Opcode;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -121,6 +123,27 @@ pub unsafe fn stop() {
     }
 }
 
+/// Ends our threads when the thread does that holds it.
+struct EndsWithThread;
+
+impl Drop for EndsWithThread {
+    fn drop(&mut self) {
+        shared().stop = true;
+        CHANGED.notify_all();
+        compiler::end_soon();
+    }
+}
+
+/// In a child of fork: the thread that has forked is the first one of the process now. Python does not end the process with that thread, but
+/// the kernel does when no other is left, which ours must not prevent.
+pub fn end_with_this_thread() {
+    thread_local! {
+        static END: EndsWithThread = const { EndsWithThread };
+    }
+    // A thread that is ending already has no need of it.
+    let _ = END.try_with(|_| {});
+}
+
 /// The pending call: looks at the running frames.
 unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     // SAFETY: called by CPython with the GIL held, with no exception set, at an instruction boundary.
@@ -172,7 +195,7 @@ unsafe fn look() {
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
                         let heat = (*record).heat.add(now);
-                        let cold = (*record).state == State::Cold && (*record).job == 0 && !executor::waits(record);
+                        let cold = (*record).state == State::Cold && (*record).job == 0 && !waits(record, &config);
                         if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
                             hot.push(fr);
                         }
@@ -202,6 +225,12 @@ unsafe fn look() {
         }
         compiler::install_finished();
     }
+}
+
+/// Under threshold 0: the code is to be interpreted more often first. Where no executors count that, a sample counts as a call.
+unsafe fn waits(record: *mut CodeRecord, config: &Config) -> bool {
+    // SAFETY: the record's code runs.
+    unsafe { config.threshold == 0 && (executor::waits(record) || (*record).samples <= trial::warmup_of(config, (*record).code)) && config.warmup.1 > 0 }
 }
 
 /// Whether an instruction of the record's code is in a loop; None: not known yet.
