@@ -185,6 +185,7 @@ def main():
     parser.add_argument("--module-timeout", type=float, default=1800, metavar="SECONDS", help="of one process (default: %(default)s)")
     parser.add_argument("--memory", type=int, default=8192, metavar="MIB", help="address space of one process (default: %(default)s)")
     parser.add_argument("-u", dest="resources", default="cpu,subprocess", help="resources that tests may use, as for python -m test (default: %(default)s)")
+    parser.add_argument("--only-report", action="store_true", help="run nothing, write the report of the outcomes that are kept")
     options = parser.parse_args()
     chosen, entries = options.modes.split(","), options.entries.split(",")
     for what, given, known in (("mode", chosen, modes.MODES), ("kind of entries", entries, modes.ENTRIES)):
@@ -206,7 +207,11 @@ def main():
     else:
         modules = present
     configs = [(mode, e) for mode in chosen for e in entries]
-    sys.exit(Suite(options).run(list(dict.fromkeys(modules)), configs))
+    modules = list(dict.fromkeys(modules))
+    if options.only_report:
+        report.write(Store(options.store, keep=True), modules, configs, outcomes.skips(), options.report, sys.version)
+        return
+    sys.exit(Suite(options).run(modules, configs))
 
 
 if __name__ == "__main__":

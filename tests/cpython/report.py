@@ -35,7 +35,7 @@ def write(store, modules, configs, by_design, path, version):
                     details.append((name, kind, test, why))
         text.append(f"| {name} | " + " | ".join(str(counts[c]) for c in COLUMNS) + " |")
         if missing:
-            details.append((name, "not run", f"{len(missing)} modules", ", ".join(missing)))
+            details.append((name, "not run", f"{len(missing)} modules", " ".join(m.removeprefix("test.") for m in missing)))
     text += ["", "Compiled in the test processes themselves, their children not counted:", ""]
     for name, stats in compiled.items():
         text.append(f"- {name}: " + ", ".join(f"{n} {key.replace('_', ' ')}" for key, n in stats.items()))
