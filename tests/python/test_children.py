@@ -229,3 +229,20 @@ busy(300000)
 """
     status, out, err = call(sys.executable, "-W", "ignore", "-c", source, cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="1")
     assert (status, out, err) == (0, "child\nparent 0\n" * threads, "")
+
+
+def test_another_interpreter_hears_nothing_of_cendre(tmp_path):
+    """Everything is compiled at first sight here, also what an import in there would make."""
+    source = """
+from concurrent import interpreters
+import cendre
+assert cendre.is_enabled()
+def work():
+    return 7
+for _ in range(3):
+    work()
+print(cendre.jit.is_compiled(work), interpreters.create().call(work))
+"""
+    (tmp_path / "program.py").write_text(source)
+    status, out, err = call(sys.executable, "program.py", cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="0")
+    assert (status, out, err) == (0, "True 7\n", "")
