@@ -11,12 +11,14 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
 PYTEST_ARGS ?=
 # --modes warm --jobs 1 test_dict and the like: see tests/cpython --help.
 CPYTHON_ARGS ?=
+FUZZ_ARGS ?=
 
-.PHONY: help run test test-rust test-python test-long test-cpython setup lint bench clean
+.PHONY: help run test test-rust test-python test-long test-cpython fuzz setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
+	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
 	@echo "make test-long    what takes too long for make test"
 	@echo "make test-cpython  CPython's own test suite in all modes, compared test by test (hours; goes on where it stopped)"
 	@echo "make bench        the benchmarks against plain CPython"
@@ -40,6 +42,9 @@ test-rust: setup
 
 test-python: setup
 	$(PYTHON) -m pytest -q -n logical --dist loadgroup $(PYTEST_ARGS)
+
+fuzz: setup
+	$(PYTHON) tests/smith/fuzz.py $(FUZZ_ARGS)
 
 test-long: setup
 	$(PYTHON) -m pytest -q -m long $(PYTEST_ARGS)

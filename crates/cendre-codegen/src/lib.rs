@@ -7,8 +7,10 @@
 
 mod env;
 mod exit_table;
+mod fault;
 mod helpers;
 mod lower;
+pub mod stress;
 
 pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
 pub use exit_table::{ExitTable, Row, Word};

@@ -437,6 +437,15 @@ pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
     }
 }
 
+/// Whether [`send_to_reraise`] would find one.
+///
+/// # Safety
+/// `fr` is the running frame of the interpreter; the GIL is held.
+pub unsafe fn has_reraise(fr: *mut Frame) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { reraise_without_handler((*fr).code(), Frame::instr_index(fr) as u32).is_some() }
+}
+
 /// A RERAISE that nothing handles: the one at `here`, or one that takes the instruction's offset from the stack.
 unsafe fn reraise_without_handler(code: *mut CodeObject, here: u32) -> Option<(u32, u32)> {
     // SAFETY: a live code object.

@@ -5,7 +5,7 @@
 //! every value it spills is known. A value of a state dominates all users of the state, hence also their common exit.
 
 use super::{Lower, Ret};
-use crate::{CodegenError, Exit, Row, Word, tag};
+use crate::{CodegenError, Exit, Row, Word, fault, tag};
 use cendre_ir::{FrameState, InstData, Kinds, Op, State};
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 use std::collections::HashMap;
@@ -209,7 +209,7 @@ impl Lower<'_> {
     fn row(&mut self, state: &FrameState) -> Result<i64, CodegenError> {
         let mut at = 0;
         let mut stale = Vec::with_capacity(state.stale.len());
-        for &(slot, v) in &state.stale {
+        for &(slot, v) in state.stale.iter().skip(usize::from(fault::is(fault::STALE))) {
             stale.push((slot, self.store_word(v, false, &mut at)?));
         }
         let mut stack = Vec::with_capacity(state.stack.len());

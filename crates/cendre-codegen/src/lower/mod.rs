@@ -12,7 +12,7 @@ mod heap;
 mod numbers;
 mod refs;
 
-use crate::{CodegenError, Env, Exit, ExitTable, helpers, tag};
+use crate::{CodegenError, Env, Exit, ExitTable, helpers, stress, tag};
 use cendre_ir::{self as cir, FrameState, Imm, InstData, Op};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
@@ -53,7 +53,7 @@ pub(crate) struct Lower<'a> {
     takes_numbers: ir::Value,
     /// Not zero once a finaliser ran while somebody held the frame; only where `looked` asks for it.
     pub looked: Option<Variable>,
-    /// Bytecode and block of the last drop that `looked` speaks of.
+    /// Bytecode and block that `looked` speaks of.
     pub looked_at: Option<(u32, u32)>,
     /// By the tag of an awaited call: what its tag does not say.
     awaited: HashMap<cir::Value, Awaited>,
@@ -350,6 +350,10 @@ impl Lower<'_> {
     // ---- dispatch ---------------------------------------------------------------------------------------------
 
     fn inst(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        self.begin_bytecode(i);
+        if let Some(address) = stress::address(i.op) {
+            self.leave_by_chance(i, address)?;
+        }
         match i.op {
             Op::ConstInt | Op::ConstPtr => {
                 let Imm::Int(n) = i.imm else { return bad(i) };

@@ -4,7 +4,7 @@
 //! bytecode on the boxed operands. Layout of ints: `lv_tag` = digits << 3 | sign (0 positive, 1 zero, 2 negative), 30-bit digits.
 
 use super::{Lower, Ret, bad};
-use crate::CodegenError;
+use crate::{CodegenError, fault};
 use cendre_ir::{Cond, Imm, InstData, Kinds, Op};
 use cranelift_codegen::ir::{
     self, BlockArg, InstBuilder, MemFlagsData,
@@ -14,6 +14,7 @@ use cranelift_codegen::ir::{
 
 fn int_cc(c: Cond) -> IntCC {
     match c {
+        Cond::Lt if fault::is(fault::COMPARISON) => IntCC::SignedLessThanOrEqual,
         Cond::Lt => IntCC::SignedLessThan,
         Cond::Le => IntCC::SignedLessThanOrEqual,
         Cond::Eq => IntCC::Equal,
@@ -133,7 +134,9 @@ impl Lower<'_> {
                     Op::ISubLeave => self.b.ins().ssub_overflow(x, y),
                     _ => self.b.ins().smul_overflow(x, y),
                 };
-                self.branch_if(overflow, exit);
+                if i.op == Op::IAddLeave || !fault::is(fault::OVERFLOW) {
+                    self.branch_if(overflow, exit);
+                }
                 r
             }
             Op::INeg => {

@@ -52,18 +52,23 @@ impl Lower<'_> {
         self.b.switch_to_block(done);
     }
 
+    /// `looked` speaks of the drops of its own bytecode, whose `sync_stale` it relies on: at the first instruction of a bytecode nobody has
+    /// looked. That must not wait for a drop, since what an instruction drops may turn out to be nothing.
+    pub fn begin_bytecode(&mut self, i: &InstData) {
+        let (Some(looked), Some(state)) = (self.looked, i.state) else { return };
+        let state = &self.f.states[state.index()];
+        let here = (state.unit, self.here);
+        if i.op == Op::Looked || state.resume == FrameState::PLAIN || self.looked_at == Some(here) {
+            return;
+        }
+        self.looked_at = Some(here);
+        let no = self.b.ins().iconst(types::I8, 0);
+        self.b.def_var(looked, no);
+    }
+
     /// Drops a reference; `dealloc` runs out of line. `mortal`: the object is known not to be immortal.
     /// `state`: what must be current while a finaliser runs; `None` where none can run or all is current already.
     pub fn decref(&mut self, o: ir::Value, mortal: bool, state: Option<&FrameState>) -> Result<(), CodegenError> {
-        if let (Some(looked), Some(state)) = (self.looked, state) {
-            // `looked` speaks of the drops of its own bytecode: their `sync_stale` is what it relies on.
-            let here = (state.unit, self.here);
-            if state.resume != FrameState::PLAIN && self.looked_at != Some(here) {
-                self.looked_at = Some(here);
-                let no = self.b.ins().iconst(types::I8, 0);
-                self.b.def_var(looked, no);
-            }
-        }
         let offset = self.env.offsets().ob_refcnt;
         let done = self.new_block();
         let count = self.load32(o, offset);

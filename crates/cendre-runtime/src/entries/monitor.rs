@@ -258,8 +258,11 @@ unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, u
             body::LEAVE => driver::left(record, result.value),
             _ => {
                 stats::count(Counter::Raises);
-                // The interpreter looks for a handler where the event lies: send it to a RERAISE that has none.
-                ops::add_traceback(ts, fr);
+                // The interpreter looks for a handler where the event lies: send it to a RERAISE that has none. Code without one has no
+                // handlers either; there it may raise, and adds the traceback entry by itself.
+                if frames::has_reraise(fr) {
+                    ops::add_traceback(ts, fr);
+                }
                 match frames::send_to_reraise(fr) {
                     Some(next) => (*fr).instr_ptr = next,
                     None => fine = false,
