@@ -93,8 +93,8 @@ pub struct CodeRecord {
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,
     pub coro: CoroData,
-    /// Caches of attribute sites, whose addresses are in machine code.
-    pub attr_caches: Vec<Box<AttrCache>>,
+    /// Caches of attribute sites by unit; their addresses are in machine code.
+    pub attr_caches: BTreeMap<u32, Box<AttrCache>>,
 }
 
 struct Registry {
@@ -186,7 +186,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             withdrawn: false,
             monitored: false,
             coro: CoroData::default(),
-            attr_caches: Vec::new(),
+            attr_caches: BTreeMap::new(),
         }));
         if ext::PyUnstable_Code_SetExtra(code.cast(), REGISTRY.get().index, record.cast()) < 0 {
             ffi::PyErr_Clear();

@@ -8,7 +8,7 @@ use super::{Lower, Ret};
 use crate::{CodegenError, Exit, Row, Word, tag};
 use cendre_ir::{FrameState, InstData, Kinds, State};
 use cranelift_codegen::ir::{self, InstBuilder, types};
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 /// What an exit does after the spill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -73,7 +73,7 @@ impl Lower<'_> {
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
         // Leaves of one state share the stores: what differs, the exit's number, is a parameter of them.
-        let mut spills: HashMap<State, ir::Block> = HashMap::new();
+        let mut spills: HashMap<State, ir::Block> = HashMap::default();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
             let state = self.f.states[key.state.index()].clone();

@@ -20,7 +20,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use exits::ExitKey;
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 /// Signature kinds of helper results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -124,14 +124,14 @@ pub(crate) fn lower(
         awaited: HashMap::new(),
         here: 0,
         exits: Vec::new(),
-        exit_index: HashMap::new(),
-        exit_blocks: HashMap::new(),
+        exit_index: HashMap::default(),
+        exit_blocks: HashMap::default(),
         exit_work: Vec::new(),
         table: Box::default(),
         words: None,
         words_size: 0,
         shared: exits::Shared::default(),
-        signatures: HashMap::new(),
+        signatures: HashMap::default(),
         call_conv,
     };
     l.entries(at);
