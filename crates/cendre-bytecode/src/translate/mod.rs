@@ -166,7 +166,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             handlers: HashMap::default(),
             consts: HashMap::default(),
             looked: None,
-            awaited: HashMap::new(),
+            awaited: HashMap::default(),
             reads_globals: facts.globals().is_some() && instrs.iter().any(|i| i.base == Opcode::LoadGlobal),
         };
         let f = t.run()?;

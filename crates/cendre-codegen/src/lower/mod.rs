@@ -121,7 +121,7 @@ pub(crate) fn lower(
         takes_numbers,
         looked,
         looked_at: None,
-        awaited: HashMap::new(),
+        awaited: HashMap::default(),
         here: 0,
         exits: Vec::new(),
         exit_index: HashMap::default(),

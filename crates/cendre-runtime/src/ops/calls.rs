@@ -191,15 +191,22 @@ unsafe fn call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32, kwnames: *mut P
         let args = if has_self { base.add(1) } else { base.add(2) };
         let total = oparg as usize + usize::from(has_self);
         let named = if kwnames.is_null() { 0 } else { (*kwnames.cast::<TupleObject>()).ob_base.ob_size as usize };
+        if ffi::Py_TYPE(callable.as_ptr()) == &raw mut ffi::PyFunction_Type {
+            let (above, n) = ((*fr).stackpointer, total - named);
+            (*fr).stackpointer = base;
+            if let Some(res) = call_bound(ts, callable.as_ptr().cast(), args, n, kwnames) {
+                callable.close();
+                if res.is_null() {
+                    return RAISED;
+                }
+                push(fr, StackRef::from_steal(res));
+                return super::stack::OK;
+            }
+            (*fr).stackpointer = above;
+        }
         if runs_inline(ts, callable.as_ptr()) {
             (*fr).stackpointer = base;
-            let res = match call_bound(ts, callable.as_ptr().cast(), args, total - named, kwnames) {
-                Some(res) => {
-                    callable.close();
-                    res
-                }
-                None => call_inline(ts, callable, args, total - named, kwnames),
-            };
+            let res = call_inline(ts, callable, args, total - named, kwnames);
             if res.is_null() {
                 return RAISED;
             }
@@ -325,7 +332,8 @@ pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Fram
             old.close();
         }
         let python = runs_inline(ts, func);
-        if python && let Some(bound) = bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr()) {
+        let function = ffi::Py_TYPE(func) == &raw mut ffi::PyFunction_Type;
+        if function && let Some(bound) = bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr()) {
             // What was unpacked is given up before the function runs: it holds what it got.
             let callable = *base;
             *base = StackRef::NULL;
