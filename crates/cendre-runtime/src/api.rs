@@ -170,7 +170,6 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
     unsafe {
         switch_off();
         record::init()?;
-        cendre_codegen::stress::restart();
         // Before functions are watched: looking for it makes one.
         env::python_vectorcall();
         driver::set_config(Some(config.clone()));

@@ -113,23 +113,31 @@ static PYTHON_VECTORCALL: Gil<usize> = Gil::new(0);
 ///
 /// # Safety
 /// The GIL is held.
+#[inline]
 pub unsafe fn python_vectorcall() -> usize {
-    // SAFETY: the caller's contract; the references made here are given back.
+    // SAFETY: the caller's contract.
     unsafe {
-        if *PYTHON_VECTORCALL.get() == 0 {
-            let globals = ffi::PyDict_New();
-            let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
-            if !globals.is_null() && !code.is_null() {
-                let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();
-                if !func.is_null() {
-                    *PYTHON_VECTORCALL.get() = (*func).vectorcall.map_or(0, |f| f as usize);
-                    refcount::decref(func.cast());
-                }
+        let known = *PYTHON_VECTORCALL.get();
+        if known == 0 { find_python_vectorcall() } else { known }
+    }
+}
+
+#[cold]
+unsafe fn find_python_vectorcall() -> usize {
+    // SAFETY: the GIL is held; the references made here are given back.
+    unsafe {
+        let globals = ffi::PyDict_New();
+        let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
+        if !globals.is_null() && !code.is_null() {
+            let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();
+            if !func.is_null() {
+                *PYTHON_VECTORCALL.get() = (*func).vectorcall.map_or(0, |f| f as usize);
+                refcount::decref(func.cast());
             }
-            refcount::xdecref(code.cast());
-            refcount::xdecref(globals);
-            ffi::PyErr_Clear();
         }
+        refcount::xdecref(code.cast());
+        refcount::xdecref(globals);
+        ffi::PyErr_Clear();
         *PYTHON_VECTORCALL.get()
     }
 }

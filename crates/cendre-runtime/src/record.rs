@@ -98,8 +98,8 @@ pub struct CodeRecord {
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,
     pub coro: CoroData,
-    /// Caches of attribute sites, whose addresses are in machine code.
-    pub attr_caches: Vec<Box<AttrCache>>,
+    /// Caches of attribute sites by unit; their addresses are in machine code.
+    pub attr_caches: BTreeMap<u32, Box<AttrCache>>,
 }
 
 /// Addresses of code objects spread by one multiplication: allocations are 16 bytes apart at least.
@@ -220,7 +220,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             withdrawn: false,
             monitored: false,
             coro: CoroData::default(),
-            attr_caches: Vec::new(),
+            attr_caches: BTreeMap::new(),
         }));
         // What stood there before, if anything, has not been forgotten: see `find`.
         REGISTRY.get().get_or_insert_default().insert(code as usize, record);

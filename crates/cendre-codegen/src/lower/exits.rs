@@ -6,9 +6,9 @@
 
 use super::{Lower, Ret};
 use crate::{CodegenError, Exit, Row, Word, fault, tag};
+use cendre_ir::hash::HashMap;
 use cendre_ir::{FrameState, InstData, Kinds, Op, State};
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
-use std::collections::HashMap;
 
 /// What an exit does after the spill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -97,7 +97,7 @@ impl Lower<'_> {
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
         // Leaves of one state share the stores: what differs, the exit's number, is a parameter of them.
-        let mut spills: HashMap<State, ir::Block> = HashMap::new();
+        let mut spills: HashMap<State, ir::Block> = HashMap::default();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
             let state = self.f.states[key.state.index()].clone();

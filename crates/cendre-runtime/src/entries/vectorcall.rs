@@ -27,7 +27,7 @@ use cendre_cpython::interp;
 use cendre_cpython::monitoring::TOOL_IDS;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 struct Wrapped {
     /// Function and the version that it had.
@@ -456,7 +456,7 @@ pub unsafe fn enable() -> Result<(), String> {
     // SAFETY: the caller's contract.
     unsafe {
         let w = WRAPPED.get();
-        w.functions.get_or_insert_with(HashMap::new);
+        w.functions.get_or_insert_with(HashMap::default);
         // It cannot be taken away again, so only where it is needed.
         if !w.hooked && entries::kind() == Kind::Vectorcall {
             w.hooked = true;
