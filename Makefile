@@ -9,15 +9,18 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
             CENDRE_PYTHON=$$(cat .cache/interpreter)
 # PYTEST_ARGS="-k name" and the like.
 PYTEST_ARGS ?=
+# --modes warm --jobs 1 test_dict and the like: see tests/cpython --help.
+CPYTHON_ARGS ?=
 FUZZ_ARGS ?=
 
-.PHONY: help run test test-rust test-python test-long fuzz setup lint bench clean
+.PHONY: help run test test-rust test-python test-long test-cpython fuzz setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
 	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
 	@echo "make test-long    what takes too long for make test"
+	@echo "make test-cpython  CPython's own test suite in all modes, compared test by test (hours; goes on where it stopped)"
 	@echo "make bench        the benchmarks against plain CPython"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
@@ -45,6 +48,9 @@ fuzz: setup
 
 test-long: setup
 	$(PYTHON) -m pytest -q -m long $(PYTEST_ARGS)
+
+test-cpython: setup
+	$(PYTHON) tests/cpython $(CPYTHON_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

@@ -8,6 +8,10 @@ class Config(TypedDict, total=False):
     """Only what somebody set; see cendre/_config.py. The native module has the defaults."""
 
     threshold: int
+    warmup: int | tuple[int, int]
+    seed: int
+    mix: int
+    force_leaves: int
     entries: Literal["auto", "executor", "vectorcall"]
     code_limit: int
     perf: bool

@@ -3,8 +3,9 @@
 Invariant: this is the only place that reads them. What the native module gets is a plain dict that holds only what
 somebody set, so that its own defaults count for the rest:
 
-    threshold: int    warmup: int    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
-    perf: bool        awaits: bool                                    jit: bool
+    threshold: int    warmup: int or (int, int)    entries: "auto" | "executor" | "vectorcall"    code_limit: int (bytes)
+    perf: bool        awaits: bool                 jit: bool
+    seed: int         mix: int (percent)           force_leaves: int
 
 `tasks` is for the asyncio layer (`cendre.aio`), which is Python: `split` takes it out.
 
@@ -27,6 +28,28 @@ def _digits(text):
     if not (text.isascii() and text.isdigit() and len(text) <= 18):
         raise ValueError
     return int(text)
+
+
+def _range(text):
+    least, dash, most = text.partition("-")
+    least, most = _digits(least), _digits(most if dash else least)
+    if least > most:
+        raise ValueError
+    return (least, most) if dash else least
+
+
+def _percent(text):
+    number = _digits(text)
+    if number > 100:
+        raise ValueError
+    return number
+
+
+def _guards(text):
+    number = _digits(text)
+    if number > 1 << 30:
+        raise ValueError
+    return number
 
 
 def _entries(text):
@@ -52,7 +75,10 @@ def _size(text):
 # Variable -> (name of the setting, reader, what it takes).
 VARIABLES = {
     "CENDRE_THRESHOLD": ("threshold", _digits, "a number of samples, 0 or more (0: compile everything at first sight)"),
-    "CENDRE_WARMUP": ("warmup", _digits, "a number of calls or rounds, 0 or more, interpreted first with CENDRE_THRESHOLD=0 (for tests)"),
+    "CENDRE_WARMUP": ("warmup", _range, "a number of calls or rounds, or two with a dash between them, interpreted first with CENDRE_THRESHOLD=0 (for tests)"),
+    "CENDRE_SEED": ("seed", _digits, "a number, 0 or more: of what CENDRE_WARMUP, CENDRE_MIX and CENDRE_FORCE_LEAVES draw (for tests)"),
+    "CENDRE_MIX": ("mix", _percent, "the percentage of code objects that may be compiled, 0 to 100 (for tests)"),
+    "CENDRE_FORCE_LEAVES": ("force_leaves", _guards, "a number: one guard in so many fails, 0: none (for tests)"),
     "CENDRE_ENTRIES": ("entries", _entries, "auto, executor or vectorcall"),
     "CENDRE_CODE_LIMIT": ("code_limit", _size, "a number of bytes above 0, also with K, M or G behind it"),
     "CENDRE_PERF": ("perf", _switch, "0 or 1"),

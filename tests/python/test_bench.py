@@ -206,3 +206,47 @@ def test_examples_are_deterministic(example):
         for seed in (1, 2)
     }
     assert len(outputs) == 1 and b"requests  5" in outputs.pop()
+
+
+def test_cases_of_micro_give_the_same_again():
+    """What plain and compiled are compared by must not depend on how often a case has run."""
+    from cendre.bench.programs import micro
+
+    cases = micro.load()
+    assert len(cases) > 100
+    for name, case in cases.items():
+        assert repr(case(40)) == repr(case(40)), name
+
+
+def test_micro_compares_results(monkeypatch):
+    answers = iter([{"times": {"a": 4e-8, "b": 1e-8}, "results": {"a": "1", "b": "2"}}, {"times": {"a": 2e-8, "b": 2e-8}, "results": {"a": "1", "b": "3"}}])
+    from cendre.bench import micro
+
+    monkeypatch.setattr(runner, "call_worker", lambda *a: next(answers))
+    times, wrong = micro.measure(["a", "b"], 1, lambda text: None)
+    assert wrong == ["b"]
+    assert [(round(ratio, 3), name) for ratio, name, _, _ in micro.table(times)] == [(0.5, "b"), (2.0, "a")]
+
+
+def test_suite_collects_what_a_benchmark_would_time(tmp_path, monkeypatch):
+    from cendre.bench.programs import whole_suite
+
+    pytest.importorskip("pyperf")
+    (tmp_path / "bm_mine").mkdir()
+    (tmp_path / "bm_mine" / "run_benchmark.py").write_text(
+        "import pyperf\ndone = []\ndef work(n, x):\n    done.append((n, x))\n    return 0.5\n"
+        "if __name__ == '__main__':\n    runner = pyperf.Runner()\n    runner.argparser.add_argument('--size', default=3)\n"
+        "    args = runner.parse_args()\n    runner.bench_time_func('timed', work, args.size)\n    runner.bench_func('called', work, 7, 8)\n")
+    monkeypatch.setattr(whole_suite, "folder", lambda: tmp_path)
+    monkeypatch.setattr(whole_suite.Collector, "made", [])
+    monkeypatch.setattr(sys, "argv", ["test"])
+    monkeypatch.setattr(sys, "path", list(sys.path))
+    import pyperf
+
+    monkeypatch.setattr(pyperf, "Runner", pyperf.Runner)
+    calls = whole_suite.collect("mine")
+    assert sorted(calls) == ["called", "timed"]
+    assert [call() for call in calls.values()] == [0.5, 0.5]
+    assert whole_suite.names() == ["mine"]
+    with pytest.raises(whole_suite.Missing):
+        whole_suite.collect("none")

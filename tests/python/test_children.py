@@ -196,3 +196,53 @@ def test_workers_of_servers_inherit(tmp_path, server):
         on, pid = answer.split()
         assert on == "True", answers
         assert int(pid) != child.pid
+
+
+@pytest.mark.parametrize("threads", [1, 3])
+def test_a_child_that_a_thread_forks_ends_with_that_thread(tmp_path, threads):
+    """Python does not end such a process, the kernel does when its last thread is gone: none of ours may be left."""
+    source = f"""
+import os, threading, time
+import cendre
+assert cendre.is_enabled()
+def busy(n):
+    return sum(i & 3 for i in range(n))
+def worker():
+    child = os.fork()
+    if child == 0:
+        busy(300000)
+        print("child", flush=True)
+        return
+    for _ in range(2000):
+        done, status = os.waitpid(child, os.WNOHANG)
+        if done:
+            print("parent", status, flush=True)
+            return
+        time.sleep(0.01)
+    print("the child does not end", flush=True)
+    os.kill(child, 9)
+for _ in range({threads}):
+    thread = threading.Thread(target=worker)
+    thread.start()
+    thread.join()
+busy(300000)
+"""
+    status, out, err = call(sys.executable, "-W", "ignore", "-c", source, cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="1")
+    assert (status, out, err) == (0, "child\nparent 0\n" * threads, "")
+
+
+def test_another_interpreter_hears_nothing_of_cendre(tmp_path):
+    """Everything is compiled at first sight here, also what an import in there would make."""
+    source = """
+from concurrent import interpreters
+import cendre
+assert cendre.is_enabled()
+def work():
+    return 7
+for _ in range(3):
+    work()
+print(cendre.jit.is_compiled(work), interpreters.create().call(work))
+"""
+    (tmp_path / "program.py").write_text(source)
+    status, out, err = call(sys.executable, "program.py", cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="0")
+    assert (status, out, err) == (0, "True 7\n", "")

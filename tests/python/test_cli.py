@@ -188,7 +188,9 @@ NONSENSE = [
     ("CENDRE_THRESHOLD", " 1"), ("CENDRE_THRESHOLD", "9" * 30), ("CENDRE_ENTRIES", "Auto"), ("CENDRE_CODE_LIMIT", "M"),
     ("CENDRE_CODE_LIMIT", "1T"), ("CENDRE_CODE_LIMIT", "-1K"), ("CENDRE_CODE_LIMIT", "0"),
     ("CENDRE_CODE_LIMIT", "99999999999G"), ("CENDRE_PERF", "yes"),
-    ("CENDRE_AWAITS", "2"), ("CENDRE_JIT", "off"),
+    ("CENDRE_AWAITS", "2"), ("CENDRE_JIT", "off"), ("CENDRE_WARMUP", "20-2"), ("CENDRE_WARMUP", "2-"), ("CENDRE_WARMUP", "-2"),
+    ("CENDRE_WARMUP", "2-3-4"), ("CENDRE_SEED", "x"), ("CENDRE_MIX", "101"), ("CENDRE_MIX", "50%"), ("CENDRE_FORCE_LEAVES", "-1"),
+    ("CENDRE_FORCE_LEAVES", "99999999999"),
 ]
 
 
@@ -225,6 +227,11 @@ def test_nonsense_in_the_switch_itself():
 @pytest.mark.parametrize("text, size", [("1", 1), ("4096", 4096), ("64K", 65536), ("8M", 8 << 20), ("2g", 2 << 30)])
 def test_sizes(text, size):
     assert _config.from_environ({"CENDRE_CODE_LIMIT": text}) == {"code_limit": size}
+
+
+@pytest.mark.parametrize("text, value", [("0", 0), ("7", 7), ("2-20", (2, 20)), ("3-3", (3, 3))])
+def test_numbers_and_ranges(text, value):
+    assert _config.from_environ({"CENDRE_WARMUP": text}) == {"warmup": value}
 
 
 def test_settings_hold_only_what_was_set():

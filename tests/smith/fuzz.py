@@ -89,7 +89,7 @@ def fuzz(seconds=None, count=None, seed=None, entries=None, folder=FOLDER, out=s
                 # Cranelift's fast settings give more programs for the time; every fourth worker takes those that users get.
                 more = dict(environment or ({} if turn % 4 == 0 else {"CENDRE_CRANELIFT": "opt_level=none,regalloc_algorithm=single_pass"}))
                 if turn % 2 and not environment:
-                    more["CENDRE_STRESS"] = str(turn + data["next"])
+                    more.update(CENDRE_FORCE_LEAVES="64", CENDRE_SEED=str(turn + data["next"]))
                 pair, batch = Pair(kind, environment=more), 0
             number = data["next"]
             data["next"] += 1

@@ -147,6 +147,7 @@ class Cendre(Plain):
         import cendre
         from cendre import _cendre, jit
         self.native, self.jit, self.entries = _cendre, jit, entries
+        self.leaves = int(os.environ.get("CENDRE_FORCE_LEAVES", 0))
         self.config()
         for module in (prelude, sys.modules["__main__"]):
             for value in list(vars(module).values()):
@@ -161,7 +162,8 @@ class Cendre(Plain):
         del cendre
 
     def config(self, **more):
-        self.native.enable({"threshold": 10**9, "entries": self.entries, **more})
+        leaves = {"force_leaves": self.leaves, "seed": int(os.environ.get("CENDRE_SEED", 0))} if self.leaves else {}
+        self.native.enable({"threshold": 10**9, "entries": self.entries, **leaves, **more})
 
     def begin(self, plan, source):
         super().begin(plan, source)
@@ -174,7 +176,7 @@ class Cendre(Plain):
         if plan["how"] == "sight":
             settings.update(threshold=0, warmup=plan["warmup"])
         self.changed = bool(settings)
-        if settings or "CENDRE_STRESS" in os.environ:       # its sequence of leaves begins anew
+        if settings or self.leaves:       # the sequence of forced leaves begins anew
             self.config(**settings)
 
     def loaded(self, code, namespace):

@@ -134,8 +134,8 @@ pub trait Facts {
     fn class(&self, class: ObjId) -> Option<ClassFact>;
     /// The type that has this version tag, if it is still there.
     fn type_version(&self, version: u32) -> Option<ObjId>;
-    /// A fresh cache for an attribute site that sees several classes: its address.
-    fn attr_cache(&self) -> Option<u64>;
+    /// The inline cache of the attribute site at a unit: its address.
+    fn attr_cache(&self, unit: u32) -> Option<u64>;
     /// Sites that failed so often that their specialisation must not be used again (units).
     fn is_generic(&self, unit: u32) -> bool;
 }

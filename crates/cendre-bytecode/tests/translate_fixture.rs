@@ -46,7 +46,7 @@ impl Facts for Invented {
     fn type_version(&self, _version: u32) -> Option<ObjId> {
         None
     }
-    fn attr_cache(&self) -> Option<u64> {
+    fn attr_cache(&self, _unit: u32) -> Option<u64> {
         Some(4096)
     }
     fn is_generic(&self, _unit: u32) -> bool {

@@ -121,6 +121,8 @@ pub struct Addresses {
     pub record: u64,
     /// The vectorcall of ordinary functions (`_PyFunction_Vectorcall`).
     pub python_vectorcall: u64,
+    /// A word that each guard counts down; at 0 it fails. 0: no leaves are forced (only tests do).
+    pub forced: u64,
 }
 
 /// What a direct call needs of its callee.

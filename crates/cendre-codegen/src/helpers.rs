@@ -70,6 +70,7 @@ pub static HELPERS: &[Helper] = &[
     h("append_to_slot", Prefix::Frame),
     h("get_attr_cached", Prefix::None),
     h("get_method_cached", Prefix::None),
+    h("set_attr_cached", Prefix::None),
     h("length", Prefix::None),
     h("is_instance", Prefix::None),
     h("str_of", Prefix::None),

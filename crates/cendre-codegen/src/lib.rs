@@ -10,7 +10,6 @@ mod exit_table;
 mod fault;
 mod helpers;
 mod lower;
-pub mod stress;
 
 pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
 pub use exit_table::{ExitTable, Row, Word};

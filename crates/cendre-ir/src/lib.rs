@@ -8,6 +8,7 @@ pub mod arith;
 pub mod dom;
 pub mod filetest;
 pub mod function;
+pub mod hash;
 pub mod inst;
 pub mod interp;
 pub mod parse;

@@ -9,7 +9,7 @@ use crate::memory::{Memory, runs_unknown, version_after, writes_heap};
 use crate::rewrite::{Replace, remove, root};
 use cendre_ir::dom::Dominators;
 use cendre_ir::{Function, Imm, Inst, Op, Value, effect};
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 /// What an instruction's outcome depends on, besides its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -53,7 +53,7 @@ pub fn run(f: &mut Function, classes: &Classes) -> bool {
     let mut gone = vec![false; f.insts.len()];
     let mut any = false;
     // Where something was found: the segment, and the results.
-    let mut found: HashMap<Key, (u32, Inst)> = HashMap::new();
+    let mut found: HashMap<Key, (u32, Inst)> = HashMap::default();
     for s in dom.tree_order() {
         let segment = &dom.segments[s as usize];
         let (mut type_version, mut heap_version) = (types.at_start(s), heap.at_start(s));

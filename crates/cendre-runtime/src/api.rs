@@ -7,7 +7,7 @@ use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
-use crate::{artifact, compiler, coro, entries, env, ext, sampler};
+use crate::{artifact, compiler, coro, entries, env, ext, sampler, trial};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -19,6 +19,7 @@ use core::ptr;
 use std::collections::BTreeMap;
 use std::ffi::CString;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::sync::atomic::{AtomicI32, Ordering};
 
 /// An exception is set.
 struct Raised;
@@ -169,10 +170,10 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
     unsafe {
         switch_off();
         record::init()?;
-        cendre_codegen::stress::restart();
         // Before functions are watched: looking for it makes one.
         env::python_vectorcall();
         driver::set_config(Some(config.clone()));
+        trial::start(&config);
         entries::enable(&config)?;
         if config.awaits && config.jit {
             coro::enable()?;
@@ -219,7 +220,7 @@ unsafe extern "C" fn is_enabled(_: *mut PyObject, _: *mut PyObject) -> *mut PyOb
 
 /// Hooks around fork and at exit, registered by the first `enable`.
 unsafe fn once() -> Result<(), Raised> {
-    use std::sync::atomic::{AtomicBool, Ordering};
+    use std::sync::atomic::AtomicBool;
     static DONE: AtomicBool = AtomicBool::new(false);
     if DONE.swap(true, Ordering::Relaxed) {
         return Ok(());
@@ -262,17 +263,24 @@ unsafe extern "C" fn threads_end(_: *mut PyObject, _: *mut PyObject) -> *mut PyO
 unsafe extern "C" fn sampler_stop(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     guarded(|| unsafe {
+        FORKING.store(libc::getpid(), Ordering::Relaxed);
         sampler::stop();
         compiler::pause();
         none()
     })
 }
 
+/// The process that forks.
+static FORKING: AtomicI32 = AtomicI32::new(0);
+
 /// After fork, in parent and child.
 unsafe extern "C" fn sampler_start(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     guarded(|| unsafe {
         if driver::config().is_some_and(|c| c.jit) {
+            if libc::getpid() != FORKING.load(Ordering::Relaxed) {
+                sampler::end_with_this_thread();
+            }
             sampler::start();
             compiler::start();
         }

@@ -1,47 +1,102 @@
-//! Polymorphic inline caches of attributes: for sites that have seen more than one class, where a guard would only leave.
+//! Polymorphic inline caches of attributes: for sites that have seen more than one class, or a kind of attribute that has no guard of its own.
 //!
-//! One cache a site, four classes each, filled by what the site meets. An entry is good while the class's version tag is the one it was
+//! One cache a site, some classes each, filled by what the site meets. An entry is good while the class's version tag is the one it was
 //! made for: nothing that a look-up of the name would find on the class or its bases can have changed then.
-//! Invariant: a hit gives what `PyObject_GetAttr` would; whatever is unusual goes there. Descriptors are borrowed from the class, which the
-//! object keeps alive. Read docs/internals/runtime.md.
+//! Invariant: a hit gives what `PyObject_GetAttr` (`PyObject_SetAttr`) would; whatever is unusual goes there. Descriptors are borrowed from
+//! the class, which holds them as long as its version says so. Read docs/internals/runtime.md.
 
 use crate::body::BodyResult;
 use cendre_cpython::dict::{DictKeys, DictValues, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
-use cendre_cpython::typeobject::HeapTypeObject;
+use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::typeobject::{HeapTypeObject, tp_flags};
 use cendre_cpython::{api, refcount};
 
-/// `Py_TPFLAGS_INLINE_VALUES`
-const INLINE_VALUES: u64 = 1 << 2;
 /// Classes that a site remembers.
-const WAYS: usize = 4;
+const WAYS: usize = 8;
+/// Look-ups in a row that nothing could be remembered of, after which a site seldom tries.
+const TRIES: u32 = 8;
+/// `Py_T_OBJECT_EX`, `Py_READONLY`, `Py_AUDIT_READ`, `Py_RELATIVE_OFFSET`.
+const MEMBER_OBJECT: core::ffi::c_int = 16;
+const MEMBER_READONLY: core::ffi::c_int = 1;
+const MEMBER_UNUSUAL: core::ffi::c_int = 2 | 8;
+/// The dict pointer of objects with a managed dict.
+const MANAGED_DICT_OFFSET: isize = -24;
+
+/// How the value is found once the class is known.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Kind {
+    /// At `offset` in the object's inline values.
+    #[default]
+    Inline,
+    /// At `offset` in the object (`__slots__`).
+    Slot,
+    /// `property`: its getter is called.
+    Property,
+    /// What `descr` makes of it, unless the object has the name itself.
+    Descr,
+    /// As `Descr`, and `descr` can be called with the object as its first argument.
+    Method,
+    /// What `descr` makes of it, whatever the object has.
+    Data,
+    /// In the object's dict, or nowhere.
+    Dict,
+    /// The object is the class `owner` at `owner_version`: `descr` is the value, or makes it.
+    Class,
+}
+
+/// Where an object may have the name itself.
+#[derive(Clone, Copy, Default, PartialEq, Eq)]
+enum Own {
+    /// Nowhere.
+    #[default]
+    Nothing,
+    /// Inline values: not as long as the shared keys have not grown.
+    Inline,
+    /// A dict, whose pointer is at `dict` in the object.
+    Dict,
+}
 
 #[derive(Clone, Copy, Default)]
 struct Entry {
-    /// Version tag of the class; 0: unused.
-    version: u32,
-    /// Byte offset of the value in the object, or 0: a method.
+    kind: Kind,
+    own: Own,
+    /// Byte offset of the value in the object.
     offset: u32,
-    /// The function, for a method.
+    /// Byte offset of the dict pointer.
+    dict: i32,
     descr: usize,
-    /// For a method: the class's shared keys and their number, by which no instance has the name.
+    /// Shared keys and their number; for a write the number of the name among them.
     keys: usize,
     nentries: isize,
+    /// `Kind::Class`: version tag of the object itself.
+    owner_version: u32,
 }
 
 /// The cache of one site.
 #[repr(C)]
 #[derive(Default)]
 pub struct AttrCache {
+    /// Version tags of the classes; 0: unused.
+    versions: [u32; WAYS],
     entries: [Entry; WAYS],
     next: usize,
+    /// Look-ups that found no entry and could make none.
+    vain: u32,
 }
 
-/// What a site found: a value (owned), a method (borrowed), or nothing.
+/// What a site found: a value (owned), an exception, a method (borrowed), or nothing.
 enum Found {
     Value(*mut PyObject),
+    Raised,
     Method(*mut PyObject),
     No,
+}
+
+impl Found {
+    fn of(value: *mut PyObject) -> Found {
+        if value.is_null() { Found::Raised } else { Found::Value(value) }
+    }
 }
 
 #[inline(always)]
@@ -51,73 +106,329 @@ unsafe fn values_of(o: *mut PyObject, class: *mut PyTypeObject) -> *mut DictValu
 }
 
 #[inline(always)]
-unsafe fn look(cache: *mut AttrCache, o: *mut PyObject) -> Found {
+unsafe fn word(o: *mut PyObject, offset: isize) -> *mut *mut PyObject {
+    // SAFETY: the caller knows that the object has a pointer there.
+    unsafe { o.byte_offset(offset).cast() }
+}
+
+/// What a descriptor that is no data descriptor, or any that comes first, gives for an object: a new reference or null.
+#[inline]
+unsafe fn described(descr: *mut PyObject, o: *mut PyObject, class: *mut PyTypeObject) -> *mut PyObject {
+    // SAFETY: all are alive; a descriptor's code may do anything, so it is held.
+    unsafe {
+        let held = refcount::new_ref(descr);
+        let Some(get) = (*refcount::type_of(descr)).tp_descr_get else { return held };
+        let value = get(descr, o, class.cast());
+        refcount::decref(held);
+        value
+    }
+}
+
+/// The getter of a property, which lies right behind the object header (`fill` has checked that).
+#[inline(always)]
+unsafe fn getter(property: *mut PyObject) -> *mut PyObject {
+    // SAFETY: an exact `property`.
+    unsafe { *word(property, size_of::<PyObject>() as isize) }
+}
+
+/// Does the object have the name itself? `Some(value)`, a new reference, null for no; `None`: ask the long way.
+#[inline]
+unsafe fn own_value(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Option<*mut PyObject> {
+    // SAFETY: the entry was made for this version of the class.
+    unsafe {
+        match e.own {
+            Own::Nothing => Some(core::ptr::null_mut()),
+            Own::Inline => {
+                let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
+                let known = (*values_of(o, class)).valid != 0 && keys as usize == e.keys && (*keys).dk_nentries == e.nentries;
+                known.then_some(core::ptr::null_mut())
+            }
+            Own::Dict => {
+                let dict = *word(o, e.dict as isize);
+                if dict.is_null() {
+                    return Some(dict);
+                }
+                let mut value = core::ptr::null_mut();
+                (ffi::PyDict_GetItemRef(dict, name, &mut value) >= 0).then_some(value)
+            }
+        }
+    }
+}
+
+#[inline(always)]
+unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> Found {
     // SAFETY: machine code passes a live object and its site's cache; the GIL is held.
     unsafe {
         let class = refcount::type_of(o);
         let version = (*class).tp_version_tag as u32;
-        for e in &(*cache).entries {
-            if e.version != version || version == 0 {
+        if version == 0 {
+            return Found::No;
+        }
+        for n in 0..WAYS {
+            if (*cache).versions[n] != version {
                 continue;
             }
-            if (*values_of(o, class)).valid == 0 {
-                return Found::No;
-            }
-            if e.offset != 0 {
-                let value = *o.cast::<u8>().add(e.offset as usize).cast::<*mut PyObject>();
+            let e = &(*cache).entries[n];
+            if e.kind == Kind::Inline {
+                if (*values_of(o, class)).valid == 0 {
+                    return Found::No;
+                }
+                let value = *word(o, e.offset as isize);
                 return if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) };
             }
-            let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
-            if keys as usize == e.keys && (*keys).dk_nentries == e.nentries {
-                return Found::Method(e.descr as *mut PyObject);
+            if e.kind == Kind::Class && (*o.cast::<PyTypeObject>()).tp_version_tag as u32 != e.owner_version {
+                continue;
             }
-            return Found::No;
+            // A copy: what runs below may change the cache.
+            let e = *e;
+            return hit(&e, o, class, name);
         }
         Found::No
     }
 }
 
+unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Found {
+    // SAFETY: the entry was made for this version of the class.
+    unsafe {
+        let descr = e.descr as *mut PyObject;
+        match e.kind {
+            Kind::Inline | Kind::Slot => {
+                let value = *word(o, e.offset as isize);
+                if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) }
+            }
+            Kind::Property => {
+                let get = getter(descr);
+                if get.is_null() {
+                    return Found::No;
+                }
+                let get = refcount::new_ref(get);
+                let args = [o];
+                let ts: *mut ThreadState = ffi::PyThreadState_GetUnchecked().cast();
+                let value = crate::ops::vector::call_vector(ts, get, args.as_ptr(), 1);
+                refcount::decref(get);
+                Found::of(value)
+            }
+            Kind::Method => match own_value(e, o, class, name) {
+                Some(value) if value.is_null() => Found::Method(descr),
+                Some(value) => Found::Value(value),
+                None => Found::No,
+            },
+            Kind::Descr | Kind::Data => {
+                // The descriptor's own class can have changed.
+                if (*refcount::type_of(descr)).tp_descr_set.is_some() != (e.kind == Kind::Data) {
+                    return Found::No;
+                }
+                match own_value(e, o, class, name) {
+                    Some(value) if value.is_null() => Found::of(described(descr, o, class)),
+                    Some(value) => Found::Value(value),
+                    None => Found::No,
+                }
+            }
+            Kind::Dict => match own_value(e, o, class, name) {
+                Some(value) if !value.is_null() => Found::Value(value),
+                _ => Found::No,
+            },
+            Kind::Class => {
+                let Some(get) = (*refcount::type_of(descr)).tp_descr_get else {
+                    return Found::Value(refcount::new_ref(descr));
+                };
+                let held = refcount::new_ref(descr);
+                let value = get(held, core::ptr::null_mut(), o);
+                refcount::decref(held);
+                Found::of(value)
+            }
+        }
+    }
+}
+
+/// Does attribute look-up on the class find what `PyObject_GenericGetAttr` finds, whenever that finds something?
+unsafe fn looks_up_as_usual(class: *mut PyTypeObject) -> bool {
+    // SAFETY: a live class; the GIL is held.
+    unsafe {
+        let Some(get) = (*class).tp_getattro else { return false };
+        if get as usize == ffi::PyObject_GenericGetAttr as *const () as usize || class == &raw mut ffi::PyModule_Type {
+            return true;
+        }
+        // A class with `__getattr__`, which is asked last, and without a `__getattribute__` of its own.
+        if (*class).tp_flags & tp_flags::HEAPTYPE == 0 {
+            return false;
+        }
+        let interned = |text: &core::ffi::CStr| ffi::PyUnicode_InternFromString(text.as_ptr());
+        let (hook, all) = (interned(c"__getattr__"), interned(c"__getattribute__"));
+        let usual = !hook.is_null()
+            && !all.is_null()
+            && !api::_PyType_Lookup(class, hook).is_null()
+            && api::_PyType_Lookup(class, all) == api::_PyType_Lookup(&raw mut ffi::PyBaseObject_Type, all);
+        refcount::xdecref(hook);
+        refcount::xdecref(all);
+        usual
+    }
+}
+
+/// Index of a name in the keys that the class's instances share.
+unsafe fn shared_index(keys: *mut DictKeys, name: *mut PyObject) -> Option<isize> {
+    // SAFETY: keys of kind SPLIT.
+    unsafe {
+        let entries = DictKeys::unicode_entries(keys);
+        // By value: a key that came in through `__dict__` need not be the interned object.
+        (0..(*keys).dk_nentries).find(|n| {
+            let key = (*entries.add(*n as usize)).me_key;
+            key == name || !key.is_null() && ffi::PyUnicode_Compare(key, name) == 0
+        })
+    }
+}
+
+/// Where objects of a class keep attributes of their own, for a new entry; `None`: somewhere unusual.
+unsafe fn own_of(class: *mut PyTypeObject, e: &mut Entry) -> Option<()> {
+    // SAFETY: a live class.
+    unsafe {
+        let flags = (*class).tp_flags;
+        if flags & tp_flags::INLINE_VALUES != 0 {
+            let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
+            if keys.is_null() || (*keys).dk_kind != keys_kind::SPLIT {
+                return None;
+            }
+            (e.own, e.keys, e.nentries) = (Own::Inline, keys as usize, (*keys).dk_nentries);
+        } else if flags & tp_flags::MANAGED_DICT != 0 {
+            (e.own, e.dict) = (Own::Dict, MANAGED_DICT_OFFSET as i32);
+        } else if (*class).tp_dictoffset > 0 {
+            (e.own, e.dict) = (Own::Dict, (*class).tp_dictoffset as i32);
+        } else if (*class).tp_dictoffset < 0 {
+            return None;
+        }
+        Some(())
+    }
+}
+
+/// The offset of what a `__slots__` descriptor reads, if it is one for objects of the class.
+unsafe fn slot_of(descr: *mut PyObject, class: *mut PyTypeObject, refused: core::ffi::c_int) -> Option<u32> {
+    // SAFETY: live objects.
+    unsafe {
+        if refcount::type_of(descr) != &raw mut ffi::PyMemberDescr_Type {
+            return None;
+        }
+        let d: *mut ffi::PyMemberDescrObject = descr.cast();
+        let member = (*d).d_member;
+        let usual = (*member).type_code == MEMBER_OBJECT && (*member).flags & refused == 0 && (*member).offset > 0;
+        (usual && ffi::PyType_IsSubtype(class, (*d).d_common.d_type) != 0).then_some((*member).offset as u32)
+    }
+}
+
+/// An entry for reading a name from objects of the object's class, or from the object itself if that is a class.
+unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Option<Entry> {
+    // SAFETY: as in `look`; the name is an interned str of the code object.
+    unsafe {
+        let mut e = Entry::default();
+        let descr = api::_PyType_Lookup(class, name);
+        e.descr = descr as usize;
+        if ffi::PyType_Check(o) != 0 {
+            let meta = (*class).tp_getattro.map(|f| f as usize);
+            if meta != (*(&raw mut ffi::PyType_Type)).tp_getattro.map(|f| f as usize) || !descr.is_null() {
+                return None;
+            }
+            let owner: *mut PyTypeObject = o.cast();
+            let value = api::_PyType_Lookup(owner, name);
+            if value.is_null() || api::PyUnstable_Type_AssignVersionTag(owner) == 0 {
+                return None;
+            }
+            (e.kind, e.descr, e.owner_version) = (Kind::Class, value as usize, (*owner).tp_version_tag as u32);
+            return Some(e);
+        }
+        if !looks_up_as_usual(class) {
+            return None;
+        }
+        if !descr.is_null() && (*refcount::type_of(descr)).tp_descr_set.is_some() {
+            if let Some(offset) = slot_of(descr, class, MEMBER_UNUSUAL) {
+                (e.kind, e.offset) = (Kind::Slot, offset);
+                return Some(e);
+            }
+            e.kind = Kind::Data;
+            if refcount::type_of(descr) == &raw mut ffi::PyProperty_Type {
+                let get = ffi::PyObject_GetAttrString(descr, c"fget".as_ptr());
+                if get.is_null() {
+                    ffi::PyErr_Clear();
+                } else if get == getter(descr) {
+                    e.kind = Kind::Property;
+                }
+                refcount::xdecref(get);
+            }
+            return Some(e);
+        }
+        own_of(class, &mut e)?;
+        if descr.is_null() {
+            e.kind = Kind::Dict;
+            if e.own == Own::Inline {
+                let n = shared_index(e.keys as *mut DictKeys, name)?;
+                let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
+                (e.kind, e.offset) = (Kind::Inline, (values + 8 * n as usize) as u32);
+            }
+            return Some(e);
+        }
+        if e.own == Own::Inline && shared_index(e.keys as *mut DictKeys, name).is_some() {
+            return None;
+        }
+        let method = (*refcount::type_of(descr)).tp_flags & tp_flags::METHOD_DESCRIPTOR != 0;
+        e.kind = if method { Kind::Method } else { Kind::Descr };
+        Some(e)
+    }
+}
+
+/// An entry for writing a name to objects of a class.
+unsafe fn describe_write(class: *mut PyTypeObject, name: *mut PyObject) -> Option<Entry> {
+    // SAFETY: as in `describe`.
+    unsafe {
+        let usual = (*class).tp_setattro.map(|f| f as usize) == Some(ffi::PyObject_GenericSetAttr as *const () as usize);
+        if !usual {
+            return None;
+        }
+        let mut e = Entry::default();
+        let descr = api::_PyType_Lookup(class, name);
+        if !descr.is_null() && (*refcount::type_of(descr)).tp_descr_set.is_some() {
+            (e.kind, e.offset) = (Kind::Slot, slot_of(descr, class, MEMBER_READONLY | MEMBER_UNUSUAL)?);
+            return Some(e);
+        }
+        // A descriptor of a Python class may get a `__set__` later.
+        if !descr.is_null() && (*refcount::type_of(descr)).tp_flags & tp_flags::HEAPTYPE != 0 {
+            return None;
+        }
+        own_of(class, &mut e)?;
+        if e.own != Own::Inline {
+            return None;
+        }
+        let n = shared_index(e.keys as *mut DictKeys, name)?;
+        let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
+        (e.offset, e.nentries) = ((values + 8 * n as usize) as u32, n);
+        Some(e)
+    }
+}
+
 /// Remembers the object's class, if the attribute is one that an entry can describe.
 #[cold]
-unsafe fn fill(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) {
+unsafe fn fill(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject, write: bool) {
     // SAFETY: as in `look`; the name is an interned str of the code object.
     unsafe {
         let class = refcount::type_of(o);
-        let plain = (*class).tp_flags & INLINE_VALUES != 0
-            && (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
-            && (*class).tp_getattro.map(|f| f as usize) == Some(ffi::PyObject_GenericGetAttr as *const () as usize);
-        if !plain || api::PyUnstable_Type_AssignVersionTag(class) == 0 {
+        (*cache).vain += 1;
+        if (*cache).vain > TRIES && (*cache).vain & 0xff != 0 || api::PyUnstable_Type_AssignVersionTag(class) == 0 {
             return;
         }
-        let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
-        if keys.is_null() || (*keys).dk_kind != keys_kind::SPLIT {
-            return;
-        }
-        let entries = DictKeys::unicode_entries(keys);
-        let nentries = (*keys).dk_nentries;
-        // By value: a key that came in through `__dict__` need not be the interned object.
-        let index = (0..nentries).find(|n| {
-            let key = (*entries.add(*n as usize)).me_key;
-            key == name || !key.is_null() && ffi::PyUnicode_Compare(key, name) == 0
-        });
-        let descr = api::_PyType_Lookup(class, name);
+        let made = if write { describe_write(class, name) } else { describe(o, class, name) };
         let version = (*class).tp_version_tag as u32;
-        let mut e = Entry { version, keys: keys as usize, nentries, ..Entry::default() };
-        match (index, descr.is_null()) {
-            (Some(n), true) => {
-                let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
-                e.offset = (values + 8 * n as usize) as u32;
-            }
-            (None, false) if refcount::type_of(descr) == &raw mut ffi::PyFunction_Type => {
-                e.descr = descr as usize;
-            }
-            _ => return,
+        let Some(e) = made else { return };
+        if version == 0 {
+            return;
         }
-        if version != 0 {
-            let at = (*cache).next % WAYS;
+        // A class that is there already had something unusual about it: its entry is made anew.
+        let known = (0..WAYS).find(|n| (*cache).versions[*n] == version && e.kind != Kind::Class);
+        let at = known.unwrap_or((*cache).next % WAYS);
+        if known.is_none() {
             (*cache).next = at + 1;
-            (*cache).entries[at] = e;
+            if (*cache).versions[at] == 0 {
+                (*cache).vain = 0;
+            }
         }
+        (*cache).versions[at] = version;
+        (*cache).entries[at] = e;
     }
 }
 
@@ -128,10 +439,12 @@ unsafe fn fill(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) {
 pub unsafe extern "C" fn get_attr_cached(o: *mut PyObject, name: *mut PyObject, cache: *mut AttrCache) -> *mut PyObject {
     // SAFETY: the caller's contract.
     unsafe {
-        match look(cache, o) {
+        match look(cache, o, name) {
             Found::Value(v) => v,
-            Found::Method(_) | Found::No => {
-                fill(cache, o, name);
+            Found::Raised => core::ptr::null_mut(),
+            Found::Method(f) => described(f, o, refcount::type_of(o)),
+            Found::No => {
+                fill(cache, o, name, false);
                 ffi::PyObject_GetAttr(o, name)
             }
         }
@@ -145,12 +458,13 @@ pub unsafe extern "C" fn get_attr_cached(o: *mut PyObject, name: *mut PyObject, 
 pub unsafe extern "C" fn get_method_cached(o: *mut PyObject, name: *mut PyObject, cache: *mut AttrCache) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
-        match look(cache, o) {
+        match look(cache, o, name) {
             Found::Method(f) => return BodyResult::new(0, refcount::new_ref(f) as u64),
             Found::Value(v) => return BodyResult::new(1, v as u64),
+            Found::Raised => return BodyResult::new(2, 0),
             Found::No => {}
         }
-        fill(cache, o, name);
+        fill(cache, o, name, false);
         let mut method = core::ptr::null_mut();
         let unbound = api::_PyObject_GetMethod(o, name, &mut method);
         if method.is_null() {
@@ -160,13 +474,53 @@ pub unsafe extern "C" fn get_method_cached(o: *mut PyObject, name: *mut PyObject
     }
 }
 
+/// `o.name = value` of a site with a cache: 0, or -1 with an exception set. Borrows all.
+///
+/// # Safety
+/// As for [`get_attr_cached`].
+pub unsafe extern "C" fn set_attr_cached(o: *mut PyObject, name: *mut PyObject, value: *mut PyObject, cache: *mut AttrCache) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let class = refcount::type_of(o);
+        let version = (*class).tp_version_tag as u32;
+        let found = if version == 0 { None } else { (0..WAYS).find(|n| (*cache).versions[*n] == version) };
+        if let Some(n) = found {
+            let e = (*cache).entries[n];
+            let slot = word(o, e.offset as isize);
+            let old = *slot;
+            if e.kind == Kind::Slot {
+                *slot = refcount::new_ref(value);
+                refcount::xdecref(old);
+                return 0;
+            }
+            let values = values_of(o, class);
+            let alone = (*values).valid != 0 && (*word(o, MANAGED_DICT_OFFSET)).is_null();
+            if alone {
+                if old.is_null() {
+                    // A new attribute: the order in which they came stands behind the values, a byte each.
+                    let order = DictValues::items(values).add((*values).capacity as usize).cast::<u8>();
+                    *order.add((*values).size as usize) = e.nentries as u8;
+                    (*values).size += 1;
+                }
+                *slot = refcount::new_ref(value);
+                refcount::xdecref(old);
+                return 0;
+            }
+        } else {
+            fill(cache, o, name, true);
+        }
+        ffi::PyObject_SetAttr(o, name, value)
+    }
+}
+
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 2]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 3]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("get_attr_cached", get_attr_cached as *const () as usize),
             ("get_method_cached", get_method_cached as *const () as usize),
+            ("set_attr_cached", set_attr_cached as *const () as usize),
         ]
     })
 }

@@ -184,6 +184,12 @@ pub unsafe fn start() {
     }
 }
 
+/// Has the thread end behind the job that it is at, whatever waits. Needs no GIL.
+pub fn end_soon() {
+    shared().stop = true;
+    CHANGED.notify_all();
+}
+
 /// Ends the thread after the job that it works on; what waits goes on waiting.
 ///
 /// # Safety

@@ -22,8 +22,15 @@ pub struct Config {
     /// Samples after which a function is compiled, and more for a large one (see `hotness.rs`); 1: the first sample is enough for any;
     /// 0: at first sight, and at once.
     pub threshold: u32,
-    /// With threshold 0 and executors: calls or rounds of a loop that are interpreted first, so that code is specialised.
-    pub warmup: u32,
+    /// With threshold 0: calls, or rounds of a loop, that are interpreted first, so that code is specialised. At least and at most: drawn for
+    /// each code object, see `trial.rs`.
+    pub warmup: (u32, u32),
+    /// Of what `trial.rs` draws.
+    pub seed: u64,
+    /// Percent of the code objects that may be compiled.
+    pub mix: u32,
+    /// One guard in so many fails although nothing is wrong; 0: none.
+    pub force_leaves: u32,
     pub entries: Entries,
     /// Bytes of machine code, at most.
     pub code_limit: usize,
@@ -37,7 +44,18 @@ pub struct Config {
 
 impl Default for Config {
     fn default() -> Config {
-        Config { threshold: 4, warmup: 0, entries: Entries::Auto, code_limit: 64 << 20, perf: false, awaits: true, jit: true }
+        Config {
+            threshold: 4,
+            warmup: (0, 0),
+            seed: 0,
+            mix: 100,
+            force_leaves: 0,
+            entries: Entries::Auto,
+            code_limit: 64 << 20,
+            perf: false,
+            awaits: true,
+            jit: true,
+        }
     }
 }
 
@@ -68,8 +86,19 @@ impl Config {
                     config.threshold = u32::try_from(n).unwrap_or(u32::MAX);
                 }
                 "warmup" => {
-                    let n = number.filter(|n| *n >= 0).ok_or("warmup takes a number of calls >= 0")?;
-                    config.warmup = u32::try_from(n).unwrap_or(u32::MAX);
+                    // SAFETY: as above.
+                    let range = number.map(|n| (n, n)).or_else(|| unsafe { pair(value) });
+                    let (least, most) = range.filter(|r| 0 <= r.0 && r.0 <= r.1).ok_or("warmup takes a number of calls >= 0, or two")?;
+                    config.warmup = (u32::try_from(least).unwrap_or(u32::MAX), u32::try_from(most).unwrap_or(u32::MAX));
+                }
+                "seed" => config.seed = number.and_then(|n| u64::try_from(n).ok()).ok_or("seed takes a number >= 0")?,
+                "mix" => {
+                    let n = number.filter(|n| (0..=100).contains(n)).ok_or("mix takes percents, 0 to 100")?;
+                    config.mix = n as u32;
+                }
+                "force_leaves" => {
+                    let n = number.filter(|n| (0..=1 << 30).contains(n)).ok_or("force_leaves takes a number of guards, 0 to 2**30")?;
+                    config.force_leaves = n as u32;
                 }
                 "code_limit" => {
                     let n = number.and_then(|n| usize::try_from(n).ok());
@@ -119,6 +148,17 @@ pub unsafe fn text(o: *mut PyObject) -> Option<String> {
         }
         let bytes = core::slice::from_raw_parts(data.cast::<u8>(), size as usize);
         Some(String::from_utf8_lossy(bytes).into_owned())
+    }
+}
+
+/// A tuple of two numbers.
+unsafe fn pair(o: *mut PyObject) -> Option<(i64, i64)> {
+    // SAFETY: the caller passes a live object and holds the GIL; items of the tuple are borrowed from it.
+    unsafe {
+        if ffi::PyTuple_Check(o) == 0 || ffi::PyTuple_Size(o) != 2 {
+            return None;
+        }
+        Some((int(ffi::PyTuple_GetItem(o, 0))?, int(ffi::PyTuple_GetItem(o, 1))?))
     }
 }
 

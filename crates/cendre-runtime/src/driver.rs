@@ -11,6 +11,8 @@ use crate::gil::Gil;
 use crate::job::{self, Job};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
+use cendre_codegen::Exit;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
@@ -21,6 +23,8 @@ use cendre_cpython::refcount;
 pub const OUT_OF_MEMORY: &str = "out of memory";
 /// Leaves at one exit after which the instruction's specialisation counts as wrong.
 const LEAVES_UNTIL_GENERIC: u32 = 50;
+/// Leaves at other exits of the same code after which their instructions are not trusted either, when the code is compiled again.
+const LEAVES_TO_SUSPECT: u32 = 10;
 /// Compilations of one code object, at most; the last of them trusts no specialisation.
 const MOST_COMPILES: u8 = 6;
 /// Leaves at one exit of the last compilation after which the code is given back to the interpreter.
@@ -313,12 +317,16 @@ fn is_no_guard(reason: &str) -> bool {
 /// # Safety
 /// The record is null or alive, the frame that left is complete in memory; the GIL is held. May run Python code.
 pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
-    stats::count(Counter::Left);
-    if record.is_null() {
-        return;
-    }
     // SAFETY: the caller's contract.
     unsafe {
+        if trial::was_forced() {
+            stats::count(Counter::Forced);
+            return;
+        }
+        stats::count(Counter::Left);
+        if record.is_null() {
+            return;
+        }
         let Some(artifact) = &mut (*record).artifact else { return };
         // A body of an earlier artifact may have answered: an index that is none of ours is not counted by exit.
         let Some(n) = artifact.leaves.get_mut(exit as usize) else { return };
@@ -337,7 +345,10 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
         if exit.reason == "guard.globals_are" {
             (*record).any_globals = true;
         } else {
-            (*record).generic.insert(exit.unit);
+            // Others that have failed before now would only come next.
+            let suspect = |e: &Exit, n: u32| n >= LEAVES_TO_SUSPECT && e.reason != "guard.globals_are" && !is_no_guard(e.reason);
+            let failed = artifact.exits.iter().zip(&artifact.leaves).filter(|(e, n)| suspect(e, **n));
+            (*record).generic.extend(failed.map(|(exit, _)| exit.unit));
         }
         (*record).all_generic = (*record).compiles + 1 >= MOST_COMPILES;
         recompile(record);

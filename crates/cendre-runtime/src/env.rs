@@ -10,7 +10,7 @@ use crate::entries::{self, Kind, vectorcall};
 use crate::facts;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
-use crate::{coro, frames, numbers, ops};
+use crate::{coro, frames, numbers, ops, trial};
 use cendre_bytecode::Opcode;
 use cendre_codegen::{Addresses, Callee, Env, Offsets};
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -113,23 +113,31 @@ static PYTHON_VECTORCALL: Gil<usize> = Gil::new(0);
 ///
 /// # Safety
 /// The GIL is held.
+#[inline]
 pub unsafe fn python_vectorcall() -> usize {
-    // SAFETY: the caller's contract; the references made here are given back.
+    // SAFETY: the caller's contract.
     unsafe {
-        if *PYTHON_VECTORCALL.get() == 0 {
-            let globals = ffi::PyDict_New();
-            let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
-            if !globals.is_null() && !code.is_null() {
-                let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();
-                if !func.is_null() {
-                    *PYTHON_VECTORCALL.get() = (*func).vectorcall.map_or(0, |f| f as usize);
-                    refcount::decref(func.cast());
-                }
+        let known = *PYTHON_VECTORCALL.get();
+        if known == 0 { find_python_vectorcall() } else { known }
+    }
+}
+
+#[cold]
+unsafe fn find_python_vectorcall() -> usize {
+    // SAFETY: the GIL is held; the references made here are given back.
+    unsafe {
+        let globals = ffi::PyDict_New();
+        let code = ffi::PyCode_NewEmpty(c"cendre".as_ptr(), c"probe".as_ptr(), 1);
+        if !globals.is_null() && !code.is_null() {
+            let func: *mut FunctionObject = ffi::PyFunction_New(code.cast(), globals).cast();
+            if !func.is_null() {
+                *PYTHON_VECTORCALL.get() = (*func).vectorcall.map_or(0, |f| f as usize);
+                refcount::decref(func.cast());
             }
-            refcount::xdecref(code.cast());
-            refcount::xdecref(globals);
-            ffi::PyErr_Clear();
         }
+        refcount::xdecref(code.cast());
+        refcount::xdecref(globals);
+        ffi::PyErr_Clear();
         *PYTHON_VECTORCALL.get()
     }
 }
@@ -205,6 +213,7 @@ impl PlainEnv {
                     code_object: code as u64,
                     record: record as u64,
                     python_vectorcall: vectorcall as u64,
+                    forced: trial::countdown_address(),
                 },
                 callees,
                 sites,

@@ -2,7 +2,7 @@
 //!
 //! Invariant: each is exported by every supported 3.14 (checked at load time: the dynamic linker refuses otherwise).
 
-use cendre_cpython::ffi::{self, Py_ssize_t, PyObject, PyTypeObject, vectorcallfunc};
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject, vectorcallfunc};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::funcobject::FunctionObject;
 use core::ffi::{c_char, c_int, c_void};
@@ -25,17 +25,15 @@ pub type AuditHook = unsafe extern "C" fn(event: *const c_char, args: *mut PyObj
 pub type CodeWatch = unsafe extern "C" fn(event: c_int, code: *mut CodeObject) -> c_int;
 /// `PY_CODE_EVENT_CREATE`.
 pub const CODE_CREATE: c_int = 0;
+/// `PY_CODE_EVENT_DESTROY`.
+pub const CODE_DESTROY: c_int = 1;
 
 unsafe extern "C" {
     pub fn PyFunction_AddWatcher(callback: FunctionWatch) -> c_int;
     pub fn PyFunction_ClearWatcher(id: c_int) -> c_int;
     pub fn PySys_AddAuditHook(hook: AuditHook, data: *mut c_void) -> c_int;
     pub fn PyCode_AddWatcher(callback: CodeWatch) -> c_int;
-    pub fn PyCode_ClearWatcher(id: c_int) -> c_int;
     pub fn PyFunction_SetVectorcall(func: *mut FunctionObject, vectorcall: vectorcallfunc);
-    pub fn PyUnstable_Code_GetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut *mut c_void) -> c_int;
-    pub fn PyUnstable_Code_SetExtra(code: *mut PyObject, index: Py_ssize_t, extra: *mut c_void) -> c_int;
-    pub fn PyUnstable_Eval_RequestCodeExtraIndex(free: Option<unsafe extern "C" fn(*mut c_void)>) -> Py_ssize_t;
 }
 
 unsafe extern "C" {

@@ -391,15 +391,14 @@ impl Facts for LiveFacts {
         (!class.is_null()).then(|| id(class))
     }
 
-    fn attr_cache(&self) -> Option<u64> {
+    fn attr_cache(&self, unit: u32) -> Option<u64> {
         // SAFETY: the record lives while it is being compiled, and its caches as long as it does.
         unsafe {
             let caches = &mut (*self.record).attr_caches;
-            if caches.len() >= 500 {
+            if caches.len() >= 500 && !caches.contains_key(&unit) {
                 return None;
             }
-            caches.push(Box::default());
-            caches.last().map(|c| &raw const **c as u64)
+            Some(&raw const **caches.entry(unit).or_default() as u64)
         }
     }
 

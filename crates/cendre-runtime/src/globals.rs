@@ -10,26 +10,27 @@ use crate::gil::Gil;
 use cendre_cpython::api::{self, watch_event};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount;
+use cendre_cpython::unicodeobject::AsciiObject;
 use core::ffi::c_int;
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 /// The dict has no such name.
 pub const ABSENT: usize = 0;
 /// Nothing is known: machine code leaves.
 pub const UNKNOWN: usize = 1;
 
-struct Entry {
-    /// An exact `str`; owned.
-    name: *mut PyObject,
-    /// Leaked, see the invariant.
-    cell: *mut usize,
-}
+/// Cells by name: an interned `str`, owned, so that two names are equal only if they are the same object. Cells are leaked, see the
+/// invariant. Each write to a watched dict looks here, also those of interpreted code: the look-up has to be cheap.
+type Names = HashMap<usize, *mut usize>;
+
+/// `PyASCIIObject.state.interned`.
+const INTERNED: u32 = 3;
 
 #[derive(Default)]
 struct Table {
     /// The watcher's id; None: not asked for yet; Some(-1): CPython has none left.
     watcher: Option<c_int>,
-    dicts: HashMap<usize, HashMap<isize, Vec<Entry>>>,
+    dicts: HashMap<usize, Names>,
 }
 
 static TABLE: Gil<Option<Table>> = Gil::new(None);
@@ -39,18 +40,17 @@ static TABLE: Gil<Option<Table>> = Gil::new(None);
 /// # Safety
 /// Live objects; the GIL is held.
 pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const usize> {
-    // SAFETY: the caller's contract. Exact dicts and strs only: hashing and comparing them runs no code.
+    // SAFETY: the caller's contract. Exact dicts and strs only: comparing them runs no code.
     unsafe {
         if dict.is_null()
             || refcount::type_of(dict) != &raw mut ffi::PyDict_Type
-            || refcount::type_of(name) != &raw mut ffi::PyUnicode_Type
+            || !interned(name)
         {
             return None;
         }
-        let hash = ffi::PyObject_Hash(name);
         let table = TABLE.get().get_or_insert_with(Table::default);
-        if let Some(found) = table.dicts.get(&(dict as usize)).and_then(|names| find(names, hash, name)) {
-            return Some(found);
+        if let Some(found) = table.dicts.get(&(dict as usize)).and_then(|names| names.get(&(name as usize))) {
+            return Some(*found);
         }
         let id = match table.watcher {
             Some(id) => id,
@@ -70,20 +70,33 @@ pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const us
                 ffi::PyErr_Clear();
                 return None;
             }
-            table.dicts.insert(dict as usize, HashMap::new());
+            table.dicts.insert(dict as usize, HashMap::default());
         }
         let value = ffi::PyDict_GetItemWithError(dict, name);
         let word = Box::into_raw(Box::new(value as usize));
-        let entry = Entry { name: refcount::new_ref(name), cell: word };
-        table.dicts.entry(dict as usize).or_default().entry(hash).or_default().push(entry);
+        table.dicts.entry(dict as usize).or_default().insert(refcount::new_ref(name) as usize, word);
         Some(word)
     }
 }
 
-unsafe fn find(names: &HashMap<isize, Vec<Entry>>, hash: isize, name: *mut PyObject) -> Option<*mut usize> {
+/// An exact `str` that is interned?
+#[inline]
+unsafe fn interned(name: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    unsafe { refcount::type_of(name) == &raw mut ffi::PyUnicode_Type && (*name.cast::<AsciiObject>()).state & INTERNED != 0 }
+}
+
+/// The cell of a key that is an exact str, if there is one.
+#[inline]
+unsafe fn find(names: &Names, key: *mut PyObject) -> Option<*mut usize> {
     // SAFETY: both are exact strs.
-    let same = |e: &&Entry| unsafe { e.name == name || ffi::PyUnicode_Compare(e.name, name) == 0 };
-    names.get(&hash)?.iter().find(same).map(|e| e.cell)
+    unsafe {
+        if interned(key) {
+            return names.get(&(key as usize)).copied();
+        }
+        let same = |name: usize| ffi::PyUnicode_Compare(name as *mut PyObject, key) == 0;
+        names.iter().find(|(name, _)| same(**name)).map(|(_, cell)| *cell)
+    }
 }
 
 /// The watcher: called before a watched dict changes.
@@ -95,7 +108,7 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
         match event {
             watch_event::DICT_ADDED | watch_event::DICT_MODIFIED | watch_event::DICT_DELETED => {
                 if refcount::type_of(key) == &raw mut ffi::PyUnicode_Type {
-                    if let Some(cell) = find(names, ffi::PyObject_Hash(key), key) {
+                    if let Some(cell) = find(names, key) {
                         *cell = if event == watch_event::DICT_DELETED { ABSENT } else { value as usize };
                     }
                 } else if ffi::PyUnicode_Check(key) != 0 {
@@ -106,8 +119,8 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
             watch_event::DICT_DEALLOCATED => {
                 forget(names);
                 if let Some(names) = table.dicts.remove(&(dict as usize)) {
-                    for entry in names.into_values().flatten() {
-                        refcount::decref(entry.name);
+                    for name in names.into_keys() {
+                        refcount::decref(name as *mut PyObject);
                     }
                 }
             }
@@ -117,9 +130,9 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
     0
 }
 
-unsafe fn forget(names: &HashMap<isize, Vec<Entry>>) {
-    for entry in names.values().flatten() {
+unsafe fn forget(names: &Names) {
+    for cell in names.values() {
         // SAFETY: cells live for ever; the GIL is held.
-        unsafe { *entry.cell = UNKNOWN };
+        unsafe { **cell = UNKNOWN };
     }
 }

@@ -14,6 +14,7 @@ use crate::env::{self, PlainEnv};
 use crate::facts;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::facts::CodeFacts;
 use cendre_codegen::Compiled;
 use cendre_cpython::ffi::{self, PyObject};
@@ -66,6 +67,9 @@ impl Job {
             let Some(config) = driver::config() else { return Err("cendre is not enabled".to_owned()) };
             if !config.jit {
                 return Err("compiling is switched off".to_owned());
+            }
+            if !trial::may_compile(&config, subject.code) {
+                return Err("left out by CENDRE_MIX".to_owned());
             }
             let start = Instant::now();
             let facts = env::facts_for(record, subject.globals, subject.builtins);

@@ -6,6 +6,7 @@
 pub mod api;
 pub mod artifact;
 pub mod attrs;
+pub mod binding;
 pub mod body;
 pub mod codemem;
 pub mod compiler;
@@ -18,6 +19,7 @@ pub mod exits;
 pub mod ext;
 pub mod facts;
 pub mod frames;
+pub mod generators;
 pub mod gil;
 pub mod globals;
 pub mod hotness;
@@ -28,6 +30,7 @@ pub mod protocol;
 pub mod record;
 pub mod sampler;
 pub mod stats;
+pub mod trial;
 
 pub use body::{Body, BodyResult};
 pub use gil::Gil;

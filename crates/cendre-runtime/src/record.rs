@@ -1,6 +1,6 @@
-//! One [`CodeRecord`] per code object that cendre knows: state, machine code, statistics. Lives in `co_extra`.
+//! One [`CodeRecord`] per code object that cendre knows: state, machine code, statistics. Found by the code object's address.
 //!
-//! Invariant: `record.code` points to the living code object whose `co_extra` points back; when that dies, `code` and
+//! Invariant: `record.code` points to the living code object under whose address the record is in the table; when that dies, `code` and
 //! `body` become null and the rest is dropped. The three words at the front are read by machine code, so a record whose
 //! address went into machine code is never freed, only emptied.
 
@@ -18,7 +18,8 @@ use cendre_cpython::interp;
 use cendre_cpython::monitoring::LOCAL_EVENTS;
 use cendre_cpython::tstate::eval_breaker::EVENTS_MASK;
 use core::ffi::c_void;
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::hash::{BuildHasherDefault, Hasher};
 
 /// How far a code object has come.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -54,6 +55,8 @@ pub struct CodeRecord {
     /// The eval breaker word (without events) for which the body may run; `!0`: somebody must look first.
     pub version: usize,
 
+    /// The code object's `co_version`, which no two code objects share.
+    pub serial: u32,
     pub state: State,
     /// Compiling it takes no account of observed types any more.
     pub all_generic: bool,
@@ -64,6 +67,8 @@ pub struct CodeRecord {
     /// Times compiled.
     pub compiles: u8,
     pub samples: u32,
+    /// Calls of the wrapped function that were interpreted first, under threshold 0.
+    pub warmup_calls: u32,
     /// What the sampler knows of its hotness.
     pub heat: Heat,
     /// The job that the compiler's thread has for it, or 0; whatever makes that job worthless sets 0.
@@ -93,42 +98,70 @@ pub struct CodeRecord {
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,
     pub coro: CoroData,
-    /// Caches of attribute sites, whose addresses are in machine code.
-    pub attr_caches: Vec<Box<AttrCache>>,
+    /// Caches of attribute sites by unit; their addresses are in machine code.
+    pub attr_caches: BTreeMap<u32, Box<AttrCache>>,
 }
 
-struct Registry {
-    index: ffi::Py_ssize_t,
-    all: Vec<*mut CodeRecord>,
+/// Addresses of code objects spread by one multiplication: allocations are 16 bytes apart at least.
+#[derive(Default)]
+struct AddressHasher(u64);
+
+impl Hasher for AddressHasher {
+    fn finish(&self) -> u64 {
+        self.0
+    }
+    fn write(&mut self, bytes: &[u8]) {
+        for b in bytes {
+            self.write_usize(usize::from(*b));
+        }
+    }
+    fn write_usize(&mut self, n: usize) {
+        self.0 = (n as u64).wrapping_mul(0x9e37_79b9_7f4a_7c15).rotate_left(20);
+    }
 }
 
-static REGISTRY: Gil<Registry> = Gil::new(Registry { index: -1, all: Vec::new() });
+/// Not in `co_extra`: CPython takes a code object that has any for one with hidden state, and refuses to hand it to another interpreter; and
+/// it would call the free functions of all other tools for it, also of those that are gone by then.
+type Registry = HashMap<usize, *mut CodeRecord, BuildHasherDefault<AddressHasher>>;
 
-/// `_PyCodeObjectExtra`.
-#[repr(C)]
-struct Extra {
-    size: ffi::Py_ssize_t,
-    values: [*mut c_void; 1],
-}
+static REGISTRY: Gil<Option<Registry>> = Gil::new(None);
 
-/// Asks CPython for our index into `co_extra`.
+/// Starts to watch the deaths of code objects, for good.
 ///
 /// # Safety
 /// The GIL is held.
 ///
 /// # Errors
-/// All indices are taken by others.
+/// All watchers are taken by others.
 pub unsafe fn init() -> Result<(), String> {
     // SAFETY: the caller's contract.
     unsafe {
-        if REGISTRY.get().index < 0 {
-            let index = ext::PyUnstable_Eval_RequestCodeExtraIndex(Some(code_dies));
-            if index < 0 {
-                return Err("no index of co_extra is free: too many tools are loaded".to_owned());
+        if REGISTRY.get().is_none() {
+            if ext::PyCode_AddWatcher(watch) < 0 {
+                ffi::PyErr_Clear();
+                return Err("CPython has no watcher of code objects left: too many tools are loaded".to_owned());
             }
-            REGISTRY.get().index = index;
+            *REGISTRY.get() = Some(Registry::default());
         }
         Ok(())
+    }
+}
+
+/// A code object was made or dies.
+unsafe extern "C" fn watch(event: core::ffi::c_int, code: *mut CodeObject) -> core::ffi::c_int {
+    // SAFETY: called by CPython with the GIL held; a dying code object still stands and has no frame any more.
+    unsafe {
+        match event {
+            ext::CODE_CREATE => entries::code_made(code),
+            ext::CODE_DESTROY => {
+                let record = REGISTRY.get().as_mut().and_then(|all| all.remove(&(code as usize)));
+                if let Some(record) = record {
+                    code_dies(record);
+                }
+            }
+            _ => {}
+        }
+        0
     }
 }
 
@@ -138,14 +171,13 @@ pub unsafe fn init() -> Result<(), String> {
 /// `code` is a live code object; the GIL is held.
 #[inline]
 pub unsafe fn find(code: *mut CodeObject) -> *mut CodeRecord {
-    // SAFETY: co_extra is null or points to as many values as its first word says.
+    // SAFETY: the caller's contract; records in the table are alive.
     unsafe {
-        let extra: *mut Extra = (*code).co_extra.cast();
-        let index = REGISTRY.get().index;
-        if extra.is_null() || index < 0 || (*extra).size <= index {
-            return core::ptr::null_mut();
+        match REGISTRY.get().as_ref().and_then(|all| all.get(&(code as usize))) {
+            // Where the interpreter is being taken down, nobody tells us of deaths any more, and another code object may stand there.
+            Some(&record) if (*record).serial == (*code).co_version => record,
+            _ => core::ptr::null_mut(),
         }
-        (*(&raw mut (*extra).values).cast::<*mut c_void>().add(index as usize)).cast()
     }
 }
 
@@ -164,12 +196,14 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             body: core::ptr::null(),
             code,
             version: !0,
+            serial: (*code).co_version,
             state: State::Cold,
             all_generic: false,
             any_globals: false,
             pinned: false,
             compiles: 0,
             samples: 0,
+            warmup_calls: 0,
             heat: Heat::default(),
             job: 0,
             jobs: 0,
@@ -186,14 +220,10 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             withdrawn: false,
             monitored: false,
             coro: CoroData::default(),
-            attr_caches: Vec::new(),
+            attr_caches: BTreeMap::new(),
         }));
-        if ext::PyUnstable_Code_SetExtra(code.cast(), REGISTRY.get().index, record.cast()) < 0 {
-            ffi::PyErr_Clear();
-            drop(Box::from_raw(record));
-            return core::ptr::null_mut();
-        }
-        REGISTRY.get().all.push(record);
+        // What stood there before, if anything, has not been forgotten: see `find`.
+        REGISTRY.get().get_or_insert_default().insert(code as usize, record);
         record
     }
 }
@@ -204,22 +234,14 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
 /// The GIL is held; look at `code` before using one after anything that may run Python code.
 pub unsafe fn all() -> Vec<*mut CodeRecord> {
     // SAFETY: the caller's contract.
-    unsafe { REGISTRY.get().all.clone() }
+    unsafe { REGISTRY.get().iter().flat_map(|all| all.values().copied()).collect() }
 }
 
-/// The free function of `co_extra`: the code object is being deallocated, it has no frame any more.
-unsafe extern "C" fn code_dies(extra: *mut c_void) {
-    let record: *mut CodeRecord = extra.cast();
-    if record.is_null() {
-        return;
-    }
-    // SAFETY: what `find_or_make` stored; CPython calls this once, with the GIL held, while the code object still stands.
+/// The code object is being deallocated, it has no frame any more; the record is off the table.
+unsafe fn code_dies(record: *mut CodeRecord) {
+    // SAFETY: what `find_or_make` made; called once, with the GIL held, while the code object still stands.
     unsafe {
         entries::executor::detach_all(record);
-        let all = &mut REGISTRY.get().all;
-        if let Some(i) = all.iter().position(|r| *r == record) {
-            all.swap_remove(i);
-        }
         (*record).body = core::ptr::null();
         (*record).version = !0;
         (*record).job = 0;

@@ -6,12 +6,14 @@
 //! taken; the callback sets no exception.
 
 use crate::compiler;
+use crate::config::Config;
 use crate::driver::{self, Subject};
 use crate::entries::{self, Kind, executor, vectorcall};
 use crate::gil::Gil;
 use crate::hotness::{self, Place};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::Opcode;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -19,12 +21,14 @@ use cendre_cpython::ffi;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use core::ffi::{c_int, c_void};
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 const PERIOD: Duration = Duration::from_millis(1);
+/// Samples without cold code after which looks become rarer: (so many, period). Each sample that meets cold code halves the count.
+const CALM: [(u32, Duration); 2] = [(1000, Duration::from_millis(5)), (300, Duration::from_millis(2))];
 /// Frames looked at: callers further out gain less from being compiled than the look costs.
 const DEPTH: usize = 8;
 /// Time that one look may spend compiling under threshold 0; what is left over is hot again at the next.
@@ -45,6 +49,8 @@ static CHANGED: Condvar = Condvar::new();
 static WAKES: AtomicU64 = AtomicU64::new(0);
 /// Number of the present sample.
 static NOW: Gil<u32> = Gil::new(0);
+/// How long there has been nothing to compile, in samples; see [`CALM`].
+static CALMNESS: AtomicU32 = AtomicU32::new(0);
 static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
 
 fn shared() -> MutexGuard<'static, Shared> {
@@ -57,6 +63,18 @@ pub fn wakes() -> u64 {
     WAKES.load(Ordering::Relaxed)
 }
 
+fn period() -> Duration {
+    let calm = CALMNESS.load(Ordering::Relaxed);
+    CALM.iter().find(|(least, _)| calm >= *least).map_or(PERIOD, |(_, period)| *period)
+}
+
+/// Notes whether a sample met code that may still become hot.
+fn met(cold: bool) {
+    let calm = CALMNESS.load(Ordering::Relaxed);
+    let next = if cold { calm / 2 } else { calm.saturating_add(1).min(CALM[0].0) };
+    CALMNESS.store(next, Ordering::Relaxed);
+}
+
 fn run(interpreter: usize) {
     let mut guard = shared();
     while !guard.stop {
@@ -65,7 +83,7 @@ fn run(interpreter: usize) {
             guard = CHANGED.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
             continue;
         }
-        let (again, _) = CHANGED.wait_timeout(guard, PERIOD).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (again, _) = CHANGED.wait_timeout(guard, period()).unwrap_or_else(std::sync::PoisonError::into_inner);
         guard = again;
         if guard.stop {
             break;
@@ -121,6 +139,27 @@ pub unsafe fn stop() {
     }
 }
 
+/// Ends our threads when the thread does that holds it.
+struct EndsWithThread;
+
+impl Drop for EndsWithThread {
+    fn drop(&mut self) {
+        shared().stop = true;
+        CHANGED.notify_all();
+        compiler::end_soon();
+    }
+}
+
+/// In a child of fork: the thread that has forked is the first one of the process now. Python does not end the process with that thread, but
+/// the kernel does when no other is left, which ours must not prevent.
+pub fn end_with_this_thread() {
+    thread_local! {
+        static END: EndsWithThread = const { EndsWithThread };
+    }
+    // A thread that is ending already has no need of it.
+    let _ = END.try_with(|_| {});
+}
+
 /// The pending call: looks at the running frames.
 unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     // SAFETY: called by CPython with the GIL held, with no exception set, at an instruction boundary.
@@ -146,7 +185,7 @@ unsafe fn look() {
         let breaker = (*ts).eval_breaker & !eval_breaker::EVENTS_MASK;
         let costs = compiler::costs();
         let mut fr = (*ts).current_frame;
-        let (mut seen, mut loop_seen) = (0, false);
+        let (mut seen, mut loop_seen, mut cold_seen) = (0, false, config.threshold <= 1);
         let mut hot: Vec<*mut Frame> = Vec::new();
         let mut absent: Vec<*mut CodeRecord> = Vec::new();
         while !fr.is_null() && seen < DEPTH {
@@ -172,7 +211,8 @@ unsafe fn look() {
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
                         let heat = (*record).heat.add(now);
-                        let cold = (*record).state == State::Cold && (*record).job == 0;
+                        let cold = (*record).state == State::Cold && (*record).job == 0 && !waits(record, &config);
+                        cold_seen |= cold;
                         if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
                             hot.push(fr);
                         }
@@ -184,6 +224,7 @@ unsafe fn look() {
             }
             fr = (*fr).previous;
         }
+        met(cold_seen);
         vectorcall::resume_paused();
         for record in absent {
             entries::install(record);
@@ -202,6 +243,12 @@ unsafe fn look() {
         }
         compiler::install_finished();
     }
+}
+
+/// Under threshold 0: the code is to be interpreted more often first. Where no executors count that, a sample counts as a call.
+unsafe fn waits(record: *mut CodeRecord, config: &Config) -> bool {
+    // SAFETY: the record's code runs.
+    unsafe { config.threshold == 0 && (executor::waits(record) || (*record).samples <= trial::warmup_of(config, (*record).code)) && config.warmup.1 > 0 }
 }
 
 /// Whether an instruction of the record's code is in a loop; None: not known yet.

@@ -44,6 +44,8 @@ counters! {
     Raises = "raises";
     /// Frames left to the interpreter.
     Left = "left";
+    /// Frames left to the interpreter since a test asked for it.
+    Forced = "left_forced";
     /// Frames pushed by vectorcall entries and compiled callers' slow path.
     Pushes = "frames_pushed";
     /// Of these, by the interpreter's own function since the chunk of the data stack was full.

@@ -10,6 +10,7 @@ use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::ffi::CString;
 use std::panic::catch_unwind;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 struct Definition(core::cell::UnsafeCell<ffi::PyModuleDef>);
 // SAFETY: CPython writes the header with the GIL held, nobody else touches it.
@@ -53,9 +54,13 @@ fn import_error(text: &str) {
 /// Called by CPython's import with the GIL held.
 #[unsafe(no_mangle)]
 pub unsafe extern "C" fn PyInit__cendre() -> *mut PyObject {
+    // An import in another interpreter comes here again, in the main one: what the check makes there is ours to compile by then.
+    static CHECKED: AtomicBool = AtomicBool::new(false);
+    let checked = CHECKED.load(Ordering::Relaxed);
     // SAFETY: called by import with the GIL held, before anything else of ours looks at the interpreter.
-    match catch_unwind(|| unsafe { layout::check() }) {
+    match catch_unwind(|| if checked { Ok(()) } else { unsafe { layout::check() } }) {
         Ok(Ok(())) => {
+            CHECKED.store(true, Ordering::Relaxed);
             // SAFETY: the GIL is held; the definition lives as long as the library.
             unsafe {
                 let definition = DEFINITION.0.get();

@@ -7,7 +7,7 @@ import argparse
 import sys
 from dataclasses import replace
 
-from . import coverage, plot, report, results, runner
+from . import coverage, micro, plot, report, results, runner, suite
 from .registry import FEATURES, ROWS, NoSuchRow, select
 
 EXAMPLES = """examples:
@@ -17,6 +17,8 @@ EXAMPLES = """examples:
   cendre bench async                    asyncio's tasks, plain and under each policy (minutes)
   cendre bench --list                   the rows and what they do
   cendre bench coverage --every 10      what of the standard library can be compiled
+  cendre bench micro                    single operations, the slowest first
+  cendre bench suite                    all of pyperformance, the slowest first
 """
 
 
@@ -106,6 +108,10 @@ def main(argv):
         return tasks.main(argv[1:])
     if argv[:1] == ["coverage"]:
         return coverage.main(argv[1:])
+    if argv[:1] == ["micro"]:
+        return micro.main(argv[1:], Progress(sys.stderr))
+    if argv[:1] == ["suite"]:
+        return suite.main(argv[1:], Progress(sys.stderr))
     parser = make_parser()
     options = parser.parse_intermixed_args(argv)
     if options.list:

@@ -8,6 +8,7 @@ Invariant: every round's result is compared with the expected one, after the las
 timing; a wrong result is an error of the row and no time is reported.
 """
 import argparse
+import contextlib
 import gc
 import importlib.util
 import json
@@ -23,7 +24,8 @@ clock = time.perf_counter
 
 def load_program(name):
     """A program file as a module of its own name, without any package around it."""
-    spec = importlib.util.spec_from_file_location(f"bench_{name}", PROGRAMS / f"{name}.py")
+    path = PROGRAMS / name / "__init__.py" if (PROGRAMS / name).is_dir() else PROGRAMS / f"{name}.py"
+    spec = importlib.util.spec_from_file_location(f"bench_{name}", path)
     module = importlib.util.module_from_spec(spec)
     sys.modules[spec.name] = module
     spec.loader.exec_module(module)
@@ -108,6 +110,58 @@ def native_stats():
     return {name: value for name, value in cendre.jit.stats().items() if isinstance(value, (int, float))}
 
 
+def time_case(function, warm):
+    """Seconds of processor time of one operation of a case of `programs/micro`: the least of many short rounds, after warming up."""
+    n = 2000
+    start = clock()
+    while clock() - start < warm:
+        function(n)
+    cpu = time.thread_time
+    best = float("inf")
+    for _ in range(30):
+        before = cpu()
+        function(n)
+        best = min(best, cpu() - before)
+    return best / n
+
+
+def measure_micro(options):
+    """{case: seconds an operation} for `cendre bench micro`."""
+    cases = load_program("micro").load()
+    names = [name for name in cases if name in options.row or not options.row]
+    times, results = {}, {}
+    for name in names:
+        times[name] = time_case(cases[name], options.seconds)
+        results[name] = repr(cases[name](100))
+    return {"times": times, "results": results}
+
+
+def peak_memory():
+    """The peak resident size of this process in KiB, 0 where the kernel does not say."""
+    try:
+        with open("/proc/self/status") as file:
+            return next(int(line.split()[1]) for line in file if line.startswith("VmHWM"))
+    except (OSError, StopIteration):
+        return 0
+
+
+def measure_suite(options):
+    """Rounds of every timing of a benchmark of pyperformance; the timings share the time evenly."""
+    module = load_program("whole_suite")
+    [name] = options.row
+    with open(os.devnull, "w") as nothing, contextlib.redirect_stdout(nothing):
+        try:
+            calls = module.collect(name)
+        except module.Missing as error:
+            return {"unavailable": str(error)}
+        gc.collect()
+        rows = {}
+        for timing, call in calls.items():
+            rounds = time_rounds(lambda n, call=call: [call()].clear(), 1, lambda n: None, options.seconds, options.minimum)
+            rows[timing] = {"operations": 1, "rounds": rounds}
+    return {"rows": rows, "peak": peak_memory()}
+
+
 def measure(options):
     """Runs what the options ask for; what goes into the file."""
     answer = {}
@@ -120,6 +174,10 @@ def measure(options):
         raise AssertionError("cendre's native module is loaded in the plain process")
     if options.program is None:
         return {"available": True}
+    if options.program == "micro":
+        return measure_micro(options) | ({"stats": native_stats()} if native else {})
+    if options.program == "whole_suite":
+        return measure_suite(options) | ({"stats": native_stats()} if native else {})
     module = load_program(options.program)
     rows = {}
     for row in options.row:

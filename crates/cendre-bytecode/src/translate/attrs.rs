@@ -78,9 +78,17 @@ impl Translator<'_> {
                 }
             }
         }
-        // A site that fell back from a specialisation sees several classes.
-        if self.facts.is_generic(i.offset) && owner.kind == Kind::Object {
-            if let Some(cache) = self.facts.attr_cache() {
+        // Several classes, or a kind of attribute without a guard of its own.
+        if owner.kind == Kind::Object {
+            if let Some(cache) = self.facts.attr_cache(i.offset) {
+                use Opcode::*;
+                // Without a version what the cache names may be gone.
+                let usual = i.load_attr_cache().filter(|c| c.version != 0).map_or(0, |c| c.descr);
+                let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
+                // Its guard leaves at the next instruction, and is counted there.
+                if method && is_method && usual != 0 && !owner.own && !self.facts.is_generic(i.next) {
+                    return self.load_method_cached(i, owner, name, cache, usual);
+                }
                 return self.load_attr_cached(owner, name, cache, method);
             }
         }
@@ -89,6 +97,33 @@ impl Translator<'_> {
         }
         let n = self.const_obj(name.0);
         self.generic_call(Op::CallObj, "get_attr", 1, &[n])
+    }
+
+    /// The same for a site that has always found methods: what is no method leaves behind the look-up, and the call may be direct.
+    fn load_method_cached(&mut self, i: &Instr, owner: Val, name: ObjId, cache: u64, usual: u64) -> Result<(), Refusal> {
+        let name = self.const_obj(name.0);
+        let cache = self.constant(Op::ConstPtr, Imm::Int(cache as i64));
+        self.observe();
+        let state = self.raising();
+        let pair = self.emit_many(Op::CallPair, Imm::Helper("get_method_cached"), &[owner.v, name, cache], 0, Some(state), 0);
+        let [tag, callable] = pair[..] else { return Ok(()) };
+        self.f.set_type(callable, Type::OBJECT);
+        self.pop()?;
+        let callable = Val { likely: Some(usual), ..Val::object(callable, true) };
+        let null = self.value(Op::Null, Imm::None, &[], None);
+        self.stack.push(callable);
+        self.stack.push(Val::null(null));
+        let behind = self.state_at(i.next);
+        self.stack.pop();
+        let is_method = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
+        self.emit(Op::GuardTrue, Imm::None, &[is_method], 0, Some(behind));
+        let me = self.make_own(owner);
+        self.stack.push(Val { home: None, ..me });
+        for l in &mut self.locals {
+            l.cached = None;
+        }
+        self.observed();
+        Ok(())
     }
 
     /// LOAD_ATTR through a polymorphic inline cache of the runtime.
@@ -177,7 +212,16 @@ impl Translator<'_> {
         let n = self.const_obj(name.0);
         let own = u64::from(owner.own) | u64::from(value.own) << 2;
         let state = self.raising();
-        self.emit(Op::CallStatus, Imm::Helper("store_attr"), &[owner.v, n, value.v], own, Some(state));
+        match self.facts.attr_cache(i.offset) {
+            Some(cache) => {
+                let cache = self.constant(Op::ConstPtr, Imm::Int(cache as i64));
+                let args = [owner.v, n, value.v, cache];
+                self.emit(Op::CallStatus, Imm::Helper("set_attr_cached"), &args, own, Some(state));
+            }
+            None => {
+                self.emit(Op::CallStatus, Imm::Helper("store_attr"), &[owner.v, n, value.v], own, Some(state));
+            }
+        }
         self.observed();
         Ok(())
     }

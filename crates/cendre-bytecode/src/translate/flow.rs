@@ -6,7 +6,7 @@
 use super::{Refusal, flag, underflow};
 use crate::facts::CodeFacts;
 use crate::{ExceptionTable, Instr, Opcode};
-use std::collections::{HashMap, HashSet};
+use cendre_ir::hash::{HashMap, HashSet};
 
 pub(crate) struct Flow {
     /// Leaders in the order in which they are translated: reverse postorder.
@@ -38,13 +38,13 @@ pub(crate) struct AwaitShape {
 
 impl Flow {
     pub fn new(code: &CodeFacts, instrs: &[Instr], table: &ExceptionTable) -> Result<Flow, Refusal> {
-        let mut index = HashMap::new();
+        let mut index = HashMap::default();
         for (n, i) in instrs.iter().enumerate() {
             index.insert(i.start, n);
         }
         let awaits = find_awaits(instrs, &index);
-        let mut leaders = HashSet::new();
-        let mut entries = HashSet::new();
+        let mut leaders = HashSet::default();
+        let mut entries = HashSet::default();
         let generator = code.flags & flag::ANY_GENERATOR != 0;
         let mut first_resume = None;
         for (n, i) in instrs.iter().enumerate() {
@@ -74,7 +74,7 @@ impl Flow {
         leaders.insert(start);
         entries.insert(start);
         let mut flow =
-            Flow { order: Vec::new(), index, leaders, preds: HashMap::new(), entries, live: Vec::new(), awaits, start };
+            Flow { order: Vec::new(), index, leaders, preds: HashMap::default(), entries, live: Vec::new(), awaits, start };
         flow.order_and_preds(instrs, table)?;
         flow.liveness(code, instrs, table);
         Ok(flow)
@@ -122,8 +122,8 @@ impl Flow {
     }
 
     fn order_and_preds(&mut self, instrs: &[Instr], table: &ExceptionTable) -> Result<(), Refusal> {
-        let mut succ: HashMap<u32, Vec<u32>> = HashMap::new();
-        let mut preds: HashMap<u32, u32> = HashMap::new();
+        let mut succ: HashMap<u32, Vec<u32>> = HashMap::default();
+        let mut preds: HashMap<u32, u32> = HashMap::default();
         for &leader in &self.leaders {
             let mut out = Vec::new();
             let mut n = *self.index.get(&leader).ok_or_else(underflow)?;
@@ -144,7 +144,7 @@ impl Flow {
             succ.insert(leader, out);
         }
         // Reverse postorder from all ways in: loop heads that are only entered in the middle are reached from the start as well.
-        let mut seen = HashSet::new();
+        let mut seen = HashSet::default();
         let mut post = Vec::new();
         let mut roots = vec![self.start];
         let mut rest: Vec<u32> = self.entries.iter().copied().collect();
@@ -254,7 +254,7 @@ impl Flow {
 
 /// Finds the calls whose result is awaited at once.
 fn find_awaits(instrs: &[Instr], index: &HashMap<u32, usize>) -> HashMap<u32, AwaitShape> {
-    let mut out = HashMap::new();
+    let mut out = HashMap::default();
     for (n, w) in instrs.windows(6).enumerate() {
         let [call, get, none, send, yield_value, resume] = w else { continue };
         if call.base != Opcode::Call

@@ -27,7 +27,7 @@ use crate::{ExceptionTable, Instr, Opcode, decode};
 use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, State, Value};
 use flow::Flow;
 use state::{Abstract, Kind, Local, Val};
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 use std::fmt;
 
 /// Why a code object stays interpreted. Not an error: counted, and shown by `cendre explain`.
@@ -161,12 +161,12 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             now: instrs[0],
             before: None,
             before_stack: Vec::new(),
-            edges: HashMap::new(),
-            leaders: HashMap::new(),
-            handlers: HashMap::new(),
-            consts: HashMap::new(),
+            edges: HashMap::default(),
+            leaders: HashMap::default(),
+            handlers: HashMap::default(),
+            consts: HashMap::default(),
             looked: None,
-            awaited: HashMap::new(),
+            awaited: HashMap::default(),
             reads_globals: facts.globals().is_some() && instrs.iter().any(|i| i.base == Opcode::LoadGlobal),
         };
         let f = t.run()?;

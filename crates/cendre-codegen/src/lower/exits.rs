@@ -5,10 +5,10 @@
 //! every value it spills is known. A value of a state dominates all users of the state, hence also their common exit.
 
 use super::{Lower, Ret};
-use crate::{CodegenError, Exit, Row, Word, fault, stress, tag};
-use cendre_ir::{FrameState, InstData, Kinds, State};
+use crate::{CodegenError, Exit, Row, Word, fault, tag};
+use cendre_ir::hash::HashMap;
+use cendre_ir::{FrameState, InstData, Kinds, Op, State};
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
-use std::collections::HashMap;
 
 /// What an exit does after the spill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -62,22 +62,31 @@ impl Lower<'_> {
     /// The exit that leaves for this instruction.
     pub fn leave_exit(&mut self, i: &InstData) -> Result<ir::Block, CodegenError> {
         let key = ExitKey::leave(i)?;
-        Ok(self.exit(key))
+        let exit = self.exit(key);
+        self.force(i, exit);
+        Ok(exit)
     }
 
-    /// Leaves at a guard for no reason; see `stress.rs`.
-    pub(super) fn leave_by_chance(&mut self, i: &InstData, address: usize) -> Result<(), CodegenError> {
-        let exit = self.leave_exit(i)?;
-        let place = self.iconst(address as i64);
-        let state = self.load(place, 0);
-        let (factor, summand) = (self.iconst(stress::FACTOR as i64), self.iconst(stress::SUMMAND as i64));
-        let state = self.b.ins().imul(state, factor);
-        let state = self.b.ins().iadd(state, summand);
-        self.store(state, place, 0);
-        let chance = self.b.ins().ushr_imm_u(state, i64::from(64 - stress::ONE_IN.trailing_zeros()));
-        let go_on = self.b.ins().icmp_imm_s(IntCC::NotEqual, chance, 0);
-        self.branch_unless(go_on, exit);
-        Ok(())
+    /// Where leaves are forced: counts this guard, and fails it when its turn has come. Stands before all else that the instruction does,
+    /// where its state holds. What ends a look at the frame is no guard, a number that was just returned is in no state yet, and the item that a
+    /// sequence has just given is only guarded for its type: its state is that before the step.
+    fn force(&mut self, i: &InstData, exit: ir::Block) {
+        let address = self.env.addresses().forced;
+        let item = |v| self.f.insts.iter().any(|d| matches!(d.op, Op::ListNext | Op::TupleNext) && d.results.contains(&v));
+        let no_guard = match i.op {
+            Op::Looked | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::RetInt | Op::RetFloat => true,
+            Op::GuardNotNull => address != 0 && item(i.args[0]),
+            _ => false,
+        };
+        if address == 0 || no_guard {
+            return;
+        }
+        let address = self.iconst(address as i64);
+        let n = self.load(address, 0);
+        let n = self.b.ins().iadd_imm_s(n, -1);
+        self.store(n, address, 0);
+        let due = self.b.ins().icmp_imm_s(IntCC::SignedLessThanOrEqual, n, 0);
+        self.branch_if(due, exit);
     }
 
     /// The exit that raises for this instruction (which stored `instr_ptr` itself).
@@ -88,7 +97,7 @@ impl Lower<'_> {
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
         // Leaves of one state share the stores: what differs, the exit's number, is a parameter of them.
-        let mut spills: HashMap<State, ir::Block> = HashMap::new();
+        let mut spills: HashMap<State, ir::Block> = HashMap::default();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
             let state = self.f.states[key.state.index()].clone();

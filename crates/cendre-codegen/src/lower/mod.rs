@@ -12,7 +12,7 @@ mod heap;
 mod numbers;
 mod refs;
 
-use crate::{CodegenError, Env, Exit, ExitTable, helpers, stress, tag};
+use crate::{CodegenError, Env, Exit, ExitTable, helpers, tag};
 use cendre_ir::{self as cir, FrameState, Imm, InstData, Op};
 use cranelift_codegen::ir::{
     self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
@@ -20,7 +20,7 @@ use cranelift_codegen::ir::{
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use exits::ExitKey;
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 /// Signature kinds of helper results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -121,17 +121,17 @@ pub(crate) fn lower(
         takes_numbers,
         looked,
         looked_at: None,
-        awaited: HashMap::new(),
+        awaited: HashMap::default(),
         here: 0,
         exits: Vec::new(),
-        exit_index: HashMap::new(),
-        exit_blocks: HashMap::new(),
+        exit_index: HashMap::default(),
+        exit_blocks: HashMap::default(),
         exit_work: Vec::new(),
         table: Box::default(),
         words: None,
         words_size: 0,
         shared: exits::Shared::default(),
-        signatures: HashMap::new(),
+        signatures: HashMap::default(),
         call_conv,
     };
     l.entries(at);
@@ -351,9 +351,6 @@ impl Lower<'_> {
 
     fn inst(&mut self, i: &InstData) -> Result<(), CodegenError> {
         self.begin_bytecode(i);
-        if let Some(address) = stress::address(i.op) {
-            self.leave_by_chance(i, address)?;
-        }
         match i.op {
             Op::ConstInt | Op::ConstPtr => {
                 let Imm::Int(n) = i.imm else { return bad(i) };

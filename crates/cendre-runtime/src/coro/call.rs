@@ -6,7 +6,7 @@
 
 use super::data::{self, AwaitSite};
 use super::finished::finished;
-use super::run::{link_exceptions, may_run, ran, run};
+use super::run::{link_exceptions, may_run, own_slots, ran, run};
 use super::send::answer;
 use super::{bind, shell};
 use crate::body::{self, BodyResult};
@@ -16,7 +16,7 @@ use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
-use cendre_cpython::genobject::GenObject;
+use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
@@ -222,11 +222,11 @@ pub unsafe extern "C" fn await_call(
         let call: *mut CodeUnit = (*fr).instr_ptr;
         let mine = record::find(code);
         if mine.is_null() {
-            return ordinary_call(callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs);
         }
         let site = (*mine).coro.site(site, code, call);
         if site.is_null() {
-            return ordinary_call(callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs);
         }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
@@ -240,7 +240,7 @@ pub unsafe extern "C" fn await_call(
         if let Answer::Declined = answer {
             (*site).declined += 1;
             (*fr).instr_ptr = call;
-            return ordinary_call(callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs);
         }
         conclude(site, argv.sub(1), answer)
     }
@@ -327,15 +327,58 @@ pub unsafe extern "C" fn await_finish(
 }
 
 /// The CALL as CPython makes it.
-unsafe fn ordinary_call(callable: *mut PyObject, argv: *mut *mut PyObject, nargs: i64) -> BodyResult {
+unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mut *mut PyObject, nargs: i64) -> BodyResult {
     // SAFETY: as in `await_call`; argv[-1] is ours to lend.
     unsafe {
+        if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
+            let made = created(ts, callable.cast(), argv, nargs as usize);
+            if !made.is_null() {
+                return BodyResult::new(answer::DECLINED, made as u64);
+            }
+        }
         let nargsf = nargs as usize | 1 << (usize::BITS - 1);
         let result = ffi::PyObject_Vectorcall(callable, argv, nargsf, ptr::null_mut());
         if result.is_null() {
             return BodyResult::new(answer::RAISED, 0);
         }
         BodyResult::new(answer::DECLINED, result as u64)
+    }
+}
+
+/// The object that a call of a compiled coroutine function gives, without the interpreter, which would only make it. Null: call it.
+unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut PyObject {
+    // SAFETY: as in `call_function`. The object is CLEARED, so nobody looks at its frame, until that is complete.
+    unsafe {
+        let record = record::find((*f).func_code.cast());
+        if record.is_null()
+            || (*record).body.is_null()
+            || (*ts).coroutine_origin_tracking_depth != 0
+            || (*ts).py_recursion_remaining <= 1
+            || !super::is_ordinary(f)
+        {
+            return ptr::null_mut();
+        }
+        data::refresh(record);
+        let start: *const data::Start = match &(*record).coro.start {
+            Some(start) if start.awaitable => start,
+            _ => return ptr::null_mut(),
+        };
+        let g: *mut GenObject = api::_Py_MakeCoro(f).cast();
+        if g.is_null() {
+            ffi::PyErr_Clear();
+            return ptr::null_mut();
+        }
+        let fr = &raw mut (*g).gi_iframe;
+        (*fr).f_executable = StackRef::from_new((*record).code.cast());
+        if !bind::bind(g, f, &*start, args, n) {
+            refcount::decref(g.cast());
+            return ptr::null_mut();
+        }
+        (*fr).instr_ptr = CodeObject::units((*record).code).add((*start).created as usize);
+        (*fr).previous = ptr::null_mut();
+        own_slots(fr);
+        (*g).gi_frame_state = frame_state::FRAME_CREATED;
+        g.cast()
     }
 }
 

@@ -156,6 +156,8 @@ pub struct Start {
     /// The first RESUME, and its entry in the body.
     pub unit: u32,
     pub at: u64,
+    /// Where an object stands that was created and not started: behind its RETURN_GENERATOR.
+    pub created: u32,
     /// Slots that MAKE_CELL turns into cells.
     pub cells: Vec<u32>,
     /// How many free variables COPY_FREE_VARS copies.
@@ -375,11 +377,14 @@ pub unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
     };
     let mut start = Start { unit: units.len() as u32, ..Start::default() };
     let mut generator = false;
-    for u in units {
+    for (n, u) in units.iter().enumerate() {
         match Opcode::from_u8(u.opcode())? {
             Opcode::CopyFreeVars => start.free = u32::from(u.oparg()),
             Opcode::MakeCell => start.cells.push(u32::from(u.oparg())),
-            Opcode::ReturnGenerator => generator = true,
+            Opcode::ReturnGenerator => {
+                generator = true;
+                start.created = n as u32 + 1;
+            }
             Opcode::PopTop | Opcode::Nop => {}
             _ => return None,
         }

@@ -95,6 +95,18 @@ pub unsafe fn is_plain(f: *mut FunctionObject) -> bool {
     }
 }
 
+/// The same where awaited calls are off.
+///
+/// # Safety
+/// As for [`is_plain`].
+pub unsafe fn is_ordinary(f: *mut FunctionObject) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let address = (*f).vectorcall.map_or(0, |v| v as usize);
+        address != 0 && (address == env::python_vectorcall() || address == vectorcall::wrapper_address())
+    }
+}
+
 /// What `cendre explain` shows of one await.
 #[derive(Clone, Debug)]
 pub struct SiteReport {

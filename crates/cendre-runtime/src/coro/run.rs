@@ -317,8 +317,11 @@ unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRe
 }
 
 /// Makes all slots own what they hold.
+///
+/// # Safety
+/// A complete frame; what it borrows is alive; the GIL is held.
 #[inline]
-unsafe fn own_slots(fr: *mut Frame) {
+pub(super) unsafe fn own_slots(fr: *mut Frame) {
     // SAFETY: slots below `stackpointer` are valid, and what they borrow is alive.
     unsafe {
         let mut p = Frame::locals(fr);

@@ -12,6 +12,7 @@ use crate::frames;
 use crate::ops;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::decode::no_executors;
 use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -365,7 +366,7 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
     }
 }
 
-/// Puts executors into new code that compile it when they have been passed `warmup` times (threshold 0): at its first
+/// Puts executors into new code that compile it when they have been passed as often as `warmup` says (threshold 0): at its first
 /// RESUME, and at its loops if the interpreter is to specialise it first.
 ///
 /// # Safety
@@ -407,7 +408,7 @@ pub unsafe fn restore_trigger(record: *mut CodeRecord) {
         (*record).lost_trigger = false;
         let config = driver::config().filter(|c| c.threshold == 0 && c.jit);
         if let (Some(config), State::Cold) = (config, (*record).state) {
-            install_trigger((*record).code, config.warmup);
+            install_trigger((*record).code, trial::warmup_of(&config, (*record).code));
         }
     }
 }
@@ -474,6 +475,15 @@ unsafe fn stale(record: *mut CodeRecord, exec: *mut Exec) {
             (*record).version = !0;
         }
     }
+}
+
+/// Whether executors wait for the code to be passed more often (threshold 0).
+///
+/// # Safety
+/// The record is alive; the GIL is held.
+pub unsafe fn waits(record: *mut CodeRecord) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { (*record).executors.iter().any(|e| (**e).body.is_none() && (**e).at > 0) }
 }
 
 /// Whether the record's code has executors of its body in it.

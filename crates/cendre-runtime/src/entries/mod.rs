@@ -12,6 +12,7 @@ pub mod vectorcall;
 use crate::config::{Config, Entries};
 use crate::gil::Gil;
 use crate::record::CodeRecord;
+use cendre_cpython::code::CodeObject;
 use cendre_cpython::{ffi, interp};
 
 /// What is in use.
@@ -83,6 +84,20 @@ pub unsafe fn enable(config: &Config) -> Result<(), String> {
         }
         local_events::enable();
         Ok(())
+    }
+}
+
+/// A new code object, under threshold 0: compiled when it is entered.
+///
+/// # Safety
+/// A live code object; the GIL is held.
+pub unsafe fn code_made(code: *mut CodeObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let at_once = crate::driver::config().filter(|c| c.threshold == 0 && c.jit);
+        if let (Kind::Executor, Some(config)) = (kind(), at_once) {
+            executor::install_trigger(code, crate::trial::warmup_of(&config, code));
+        }
     }
 }
 

@@ -7,13 +7,14 @@
 //! inline call, so it pays for functions that run longer than a call.
 
 use crate::driver::{self, Subject};
-use crate::entries::{self, Kind, executor};
+use crate::entries::{self, Kind};
 use crate::env;
 use crate::ext;
 use crate::frames::{self, MovableArgs};
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
+use crate::trial;
 use cendre_bytecode::Opcode;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -26,7 +27,7 @@ use cendre_cpython::interp;
 use cendre_cpython::monitoring::TOOL_IDS;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use std::collections::HashMap;
+use cendre_ir::hash::HashMap;
 
 struct Wrapped {
     /// Function and the version that it had.
@@ -35,10 +36,9 @@ struct Wrapped {
     paused: Vec<*mut FunctionObject>,
     hooked: bool,
     watcher: c_int,
-    code_watcher: c_int,
 }
 
-static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, paused: Vec::new(), hooked: false, watcher: -1, code_watcher: -1 });
+static WRAPPED: Gil<Wrapped> = Gil::new(Wrapped { functions: None, paused: Vec::new(), hooked: false, watcher: -1 });
 
 /// Address of the wrapper, for direct calls of compiled code.
 pub fn wrapper_address() -> usize {
@@ -194,6 +194,9 @@ unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     // SAFETY: as in `wrapper`; the caller holds the function, which holds the code.
     unsafe {
         let at_once = driver::config().is_some_and(|c| c.threshold == 0);
+        if at_once && (*record).state == State::Cold && !warm(record) {
+            return false;
+        }
         if at_once && (*record).state == State::Cold && driver::compile(Subject::function(f)).is_ok() {
             return !(*record).body.is_null();
         }
@@ -204,12 +207,26 @@ unsafe fn first_sight(f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     }
 }
 
+/// Counts a call under threshold 0: whether the code has been interpreted as often as it should be first.
+unsafe fn warm(record: *mut CodeRecord) -> bool {
+    // SAFETY: as in `wrapper`.
+    unsafe {
+        let Some(config) = driver::config() else { return false };
+        (*record).warmup_calls += 1;
+        (*record).warmup_calls > trial::warmup_of(&config, (*record).code)
+    }
+}
+
 /// A wrapped generator function, under threshold 0: compiled at the first call; its runs are entered by other ways.
 #[cold]
 unsafe fn first_sight_of_generator(f: *mut FunctionObject, record: *mut CodeRecord) {
     // SAFETY: as in `wrapper`.
     unsafe {
-        if (*record).state == State::Cold && driver::config().is_some_and(|c| c.threshold == 0) {
+        let at_once = driver::config().is_some_and(|c| c.threshold == 0);
+        if at_once && (*record).state == State::Cold {
+            if !warm(record) {
+                return;
+            }
             // The reason of a refusal is kept in the record.
             let _ = driver::compile(Subject::function(f));
         }
@@ -290,9 +307,8 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
                 let at_once = || driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
                 if entries::kind() == Kind::Executor {
                     // Its code may be older than `enable`.
-                    if record.is_null() && at_once() {
-                        let warmup = driver::config().map_or(0, |c| c.warmup);
-                        executor::install_trigger((*f).func_code.cast(), warmup);
+                    if record.is_null() {
+                        entries::code_made((*f).func_code.cast());
                     }
                 } else if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
                     // The callback must not change the function at once: its version is set right behind it. So the
@@ -429,22 +445,7 @@ pub unsafe fn resume_paused() {
     }
 }
 
-/// A new code object, under threshold 0: compile it when it is entered.
-unsafe extern "C" fn watch_code(event: c_int, code: *mut CodeObject) -> c_int {
-    // SAFETY: called by CPython with the GIL held and a live code object.
-    unsafe {
-        let config = driver::config();
-        if event == ext::CODE_CREATE
-            && entries::kind() == Kind::Executor
-            && config.as_ref().is_some_and(|c| c.threshold == 0 && c.jit)
-        {
-            executor::install_trigger(code, config.map_or(0, |c| c.warmup));
-        }
-        0
-    }
-}
-
-/// Watches functions and, under threshold 0, code objects.
+/// Watches functions.
 ///
 /// # Safety
 /// The GIL is held.
@@ -455,7 +456,7 @@ pub unsafe fn enable() -> Result<(), String> {
     // SAFETY: the caller's contract.
     unsafe {
         let w = WRAPPED.get();
-        w.functions.get_or_insert_with(HashMap::new);
+        w.functions.get_or_insert_with(HashMap::default);
         // It cannot be taken away again, so only where it is needed.
         if !w.hooked && entries::kind() == Kind::Vectorcall {
             w.hooked = true;
@@ -466,10 +467,7 @@ pub unsafe fn enable() -> Result<(), String> {
         if w.watcher < 0 {
             w.watcher = ext::PyFunction_AddWatcher(watch);
         }
-        if w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0) {
-            w.code_watcher = ext::PyCode_AddWatcher(watch_code);
-        }
-        if w.watcher < 0 || (w.code_watcher < 0 && driver::config().is_some_and(|c| c.threshold == 0)) {
+        if w.watcher < 0 {
             ffi::PyErr_Clear();
             return Err("CPython has no watcher of functions left".to_owned());
         }
@@ -493,10 +491,6 @@ pub unsafe fn disable() {
         if w.watcher >= 0 {
             ext::PyFunction_ClearWatcher(w.watcher);
             w.watcher = -1;
-        }
-        if w.code_watcher >= 0 {
-            ext::PyCode_ClearWatcher(w.code_watcher);
-            w.code_watcher = -1;
         }
         ffi::PyErr_Clear();
     }

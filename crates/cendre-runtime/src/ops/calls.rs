@@ -6,6 +6,7 @@
 //! CALL does; Python functions handle them at their RESUME. Read `mod.rs` for inputs and outputs.
 
 use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, push};
+use crate::binding::{self, Args};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
@@ -13,7 +14,7 @@ use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
-use cendre_cpython::refcount::{decref, new_ref};
+use cendre_cpython::refcount::{decref, incref, new_ref};
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::StackRef;
@@ -24,7 +25,7 @@ const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
 
 /// `&PyMethod_Type`.
 #[inline(always)]
-fn method_type() -> *mut ffi::PyTypeObject {
+pub(super) fn method_type() -> *mut ffi::PyTypeObject {
     unsafe extern "C" {
         static mut PyMethod_Type: ffi::PyTypeObject;
     }
@@ -152,6 +153,34 @@ unsafe fn expand_method(fr: *mut Frame) {
     }
 }
 
+/// Runs a function whose body is compiled: the references of the arguments move into its frame. `None`: nothing has happened.
+unsafe fn call_bound(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const StackRef,
+    n: usize,
+    kwnames: *mut PyObject,
+) -> Option<*mut PyObject> {
+    // SAFETY: as for `call_inline`; the caller keeps function and names.
+    unsafe {
+        let keywords = if kwnames.is_null() { 0 } else { (*kwnames.cast::<TupleObject>()).ob_base.ob_size as usize };
+        let total = n + keywords;
+        if total > 32 {
+            return None;
+        }
+        let mut objects = [core::ptr::null_mut(); 32];
+        let mut owned = 0u64;
+        for (i, place) in objects[..total].iter_mut().enumerate() {
+            let r = *args.add(i);
+            *place = r.as_ptr();
+            owned |= u64::from(r.owns()) << i;
+        }
+        let names = if keywords == 0 { core::ptr::null() } else { TupleObject::items(kwnames.cast()).cast_const() };
+        let (positional, values) = (objects.as_ptr(), objects.as_ptr().add(n));
+        binding::call(ts, f, &Args { positional, n, owned, names, values, keywords, values_owned: owned >> n })
+    }
+}
+
 /// CALL and CALL_KW behind [`expand_method`]: callable, self or NULL, `oparg` arguments; the names are off the stack already.
 unsafe fn call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32, kwnames: *mut PyObject) -> i32 {
     // SAFETY: the callers' inputs.
@@ -162,6 +191,19 @@ unsafe fn call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32, kwnames: *mut P
         let args = if has_self { base.add(1) } else { base.add(2) };
         let total = oparg as usize + usize::from(has_self);
         let named = if kwnames.is_null() { 0 } else { (*kwnames.cast::<TupleObject>()).ob_base.ob_size as usize };
+        if ffi::Py_TYPE(callable.as_ptr()) == &raw mut ffi::PyFunction_Type {
+            let (above, n) = ((*fr).stackpointer, total - named);
+            (*fr).stackpointer = base;
+            if let Some(res) = call_bound(ts, callable.as_ptr().cast(), args, n, kwnames) {
+                callable.close();
+                if res.is_null() {
+                    return RAISED;
+                }
+                push(fr, StackRef::from_steal(res));
+                return super::stack::OK;
+            }
+            (*fr).stackpointer = above;
+        }
         if runs_inline(ts, callable.as_ptr()) {
             (*fr).stackpointer = base;
             let res = call_inline(ts, callable, args, total - named, kwnames);
@@ -208,6 +250,65 @@ pub unsafe extern "C" fn op_call_kw(ts: *mut ThreadState, fr: *mut Frame, oparg:
     }
 }
 
+/// The frame of `f(*tuple, **dict)` (null for none), if its body is compiled. It owns its arguments.
+unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mut PyObject, dict: *mut PyObject) -> Option<binding::Bound> {
+    const MOST: usize = binding::MOST_KEYWORDS;
+    // SAFETY: an exact tuple, null or a dict.
+    unsafe {
+        let (mut names, mut values) = ([core::ptr::null_mut(); MOST], [core::ptr::null_mut(); MOST]);
+        let mut keywords = 0;
+        if !dict.is_null() {
+            if ffi::PyDict_CheckExact(dict) == 0 || ffi::PyDict_Size(dict) as usize > MOST {
+                return None;
+            }
+            let mut at = 0;
+            while ffi::PyDict_Next(dict, &mut at, &mut names[keywords], &mut values[keywords]) != 0 {
+                if ffi::PyUnicode_CheckExact(names[keywords]) == 0 {
+                    return None;
+                }
+                keywords += 1;
+                if keywords == MOST {
+                    break;
+                }
+            }
+            if keywords != ffi::PyDict_Size(dict) as usize {
+                return None;
+            }
+        }
+        let n = (*tuple.cast::<TupleObject>()).ob_base.ob_size as usize;
+        let positional = TupleObject::items(tuple.cast()).cast_const();
+        if n > 32 {
+            return None;
+        }
+        let all = |count: usize| (1u64 << count) - 1;
+        let args = Args {
+            positional,
+            n,
+            owned: all(n),
+            names: names.as_ptr(),
+            values: values.as_ptr(),
+            keywords,
+            values_owned: all(keywords),
+        };
+        for i in 0..n {
+            incref(*positional.add(i));
+        }
+        for value in &values[..keywords] {
+            incref(*value);
+        }
+        let bound = binding::bind(ts, f, &args);
+        if bound.is_none() {
+            for i in 0..n {
+                decref(*positional.add(i));
+            }
+            for value in &values[..keywords] {
+                decref(*value);
+            }
+        }
+        bound
+    }
+}
+
 /// CALL_FUNCTION_EX: callable, NULL, positional arguments (any iterable), dict of keywords or NULL.
 ///
 /// # Safety
@@ -231,6 +332,20 @@ pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Fram
             old.close();
         }
         let python = runs_inline(ts, func);
+        let function = ffi::Py_TYPE(func) == &raw mut ffi::PyFunction_Type;
+        if function && let Some(bound) = bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr()) {
+            // What was unpacked is given up before the function runs: it holds what it got.
+            let callable = *base;
+            *base = StackRef::NULL;
+            drop_to(fr, 0);
+            let res = binding::run(ts, bound);
+            callable.close();
+            if res.is_null() {
+                return RAISED;
+            }
+            push(fr, StackRef::from_steal(res));
+            return super::stack::OK;
+        }
         let res = ffi::PyObject_Call(func, (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
         if python { finish(fr, res) } else { finish_call(ts, fr, res) }
     }

@@ -70,6 +70,7 @@ pub mod names;
 pub mod operators;
 pub mod registers;
 mod stack;
+pub mod vector;
 
 pub use exceptions::{add_traceback, raised_again, traceback_here};
 
@@ -109,7 +110,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             stack: run_op;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge for_iter binary_op compare_op is_true
-                contains get_attr store_attr subscr store_subscr call_vector call_owned unbound_local_error drop_stack dealloc;
+                contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc;
+            vector: call_vector call_owned;
         }
     })
 }

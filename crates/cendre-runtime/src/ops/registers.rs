@@ -4,7 +4,6 @@
 //! the value over); a result is a new reference, null (or -1, or tag 2) with an exception set. `instr_ptr` and locals are current, the eval stack is empty.
 //! Read docs/internals/contracts.md; `mod.rs` for the stack ops, which share the code.
 
-use super::calls::after_call;
 use super::names::unbound_slot;
 use super::operators::{binary_func, compare};
 use super::stack::{drop_to, type_name};
@@ -14,8 +13,9 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListObject;
 use cendre_cpython::refcount::new_ref;
-use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::typeobject::{HeapTypeObject, tp_flags};
+use cendre_cpython::funcobject::FunctionObject;
 
 /// Tag of [`for_iter`]: an item.
 pub const ITEM: u64 = 0;
@@ -210,8 +210,23 @@ pub unsafe extern "C" fn store_attr(o: *mut PyObject, name: *mut PyObject, value
 /// # Safety
 /// Both are alive; the GIL is held.
 pub unsafe extern "C" fn subscr(container: *mut PyObject, key: *mut PyObject) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    unsafe { ffi::PyObject_GetItem(container, key) }
+    // SAFETY: the caller's contract. A class's cached `__getitem__` is a plain function, forgotten when the class changes.
+    unsafe {
+        let class = ffi::Py_TYPE(container);
+        if (*class).tp_flags & tp_flags::HEAPTYPE != 0 {
+            let cached = &(*class.cast::<HeapTypeObject>())._spec_cache;
+            let f: *mut FunctionObject = cached.getitem.cast();
+            if !f.is_null() && (*f).func_version == cached.getitem_version {
+                let args = [container, key];
+                let held = new_ref(f.cast());
+                let ts: *mut ThreadState = ffi::PyThreadState_GetUnchecked().cast();
+                let value = super::vector::call_vector(ts, held, args.as_ptr(), 2);
+                ffi::Py_DECREF(held);
+                return value;
+            }
+        }
+        ffi::PyObject_GetItem(container, key)
+    }
 }
 
 /// STORE_SUBSCR, `container[key] = value`: 0, or -1.
@@ -221,75 +236,6 @@ pub unsafe extern "C" fn subscr(container: *mut PyObject, key: *mut PyObject) ->
 pub unsafe extern "C" fn store_subscr(container: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract.
     unsafe { ffi::PyObject_SetItem(container, key, value) }
-}
-
-/// A call with positional arguments at `args`, `args[-1]` free for the callee: a new reference, or null. Events that wait are
-/// handled behind it, unless the callee is a Python function (it has done so at its start).
-///
-/// # Safety
-/// The pointers are alive; `nargsf` as in the vectorcall protocol; the GIL is held.
-pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
-    // SAFETY: the caller's contract; the callable outlives the call.
-    unsafe {
-        let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
-        if function {
-            let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-            if let Some(res) = crate::frames::call_compiled(ts, callable.cast(), args, n, 0) {
-                return res;
-            }
-        }
-        let res = ffi::PyObject_Vectorcall(callable, args, nargsf, core::ptr::null_mut());
-        if function {
-            return res;
-        }
-        after_call(ts, res)
-    }
-}
-
-/// As [`call_vector`], and consumes the arguments whose bit is set in `mask`: a Python function gets them as its own, so that what it gives
-/// up early ends early.
-///
-/// # Safety
-/// As for [`call_vector`]; the caller owns the arguments in `mask`.
-pub unsafe extern "C" fn call_owned(
-    ts: *mut ThreadState,
-    callable: *mut PyObject,
-    args: *const *mut PyObject,
-    nargsf: usize,
-    mask: u64,
-) -> *mut PyObject {
-    // SAFETY: the caller's contract.
-    unsafe {
-        let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
-        let function = ffi::Py_TYPE(callable) == &raw mut ffi::PyFunction_Type;
-        if function && mask != 0 && n <= 8 {
-            let f: *mut cendre_cpython::FunctionObject = callable.cast();
-            if crate::frames::is_ordinary(f) {
-                if let Some(res) = crate::frames::call_compiled(ts, f, args, n, mask) {
-                    return res;
-                }
-            }
-            if (*f).vectorcall.map(|v| v as usize) == Some(crate::env::python_vectorcall()) {
-                let mut refs = [StackRef::NULL; 8];
-                for i in 0..n {
-                    let o = *args.add(i);
-                    refs[i] = if mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_new(o) };
-                }
-                // Takes the references and the function in every case.
-                let func = StackRef::from_new(callable);
-                let null = core::ptr::null_mut();
-                let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, core::ptr::null_mut(), core::ptr::null_mut());
-                return if fr.is_null() { core::ptr::null_mut() } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
-            }
-        }
-        let res = call_vector(ts, callable, args, nargsf);
-        for i in (0..n).rev() {
-            if mask >> i & 1 != 0 {
-                ffi::Py_DECREF(*args.add(i));
-            }
-        }
-        res
-    }
 }
 
 /// LOAD_FAST_CHECK and DELETE_FAST of an unbound slot: sets UnboundLocalError.

@@ -1,0 +1,72 @@
+//! Calls of compiled generator functions: the generator is made at once, without a frame that only runs up to RETURN_GENERATOR.
+//!
+//! Invariant: what is made is what the interpreter would have made, suspended behind RETURN_GENERATOR, everything in its frame owned.
+//! Read docs/internals/awaits.md; `coro/bind.rs` fills the frame.
+
+use crate::coro::{bind, data};
+use crate::record;
+use cendre_bytecode::Opcode;
+use cendre_cpython::StackRef;
+use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::genobject::{GenObject, frame_state};
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount;
+use cendre_cpython::tstate::ThreadState;
+
+/// Makes the generator of a call with positional arguments; `None`: call it the ordinary way, nothing has happened. Consumes the arguments of
+/// `mask`.
+///
+/// # Safety
+/// `f` is a live function, `args` are `n` live objects; the GIL is held.
+pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize, mask: u64) -> Option<*mut PyObject> {
+    const KINDS: i32 = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
+    // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
+    unsafe {
+        let code: *mut CodeObject = (*f).func_code.cast();
+        if (*code).co_flags & KINDS != co_flags::GENERATOR {
+            return None;
+        }
+        let record = record::find(code);
+        let runs = !record.is_null()
+            && !(*record).body.is_null()
+            && (*record).version == (*ts).eval_breaker
+            && crate::frames::is_ordinary(f);
+        if !runs {
+            return None;
+        }
+        data::refresh(record);
+        let start = (*record).coro.start.as_ref()?;
+        // The POP_TOP of what the first send brings stands right before the RESUME.
+        let first = CodeObject::units(code).add(start.unit as usize).sub(1);
+        if start.unit == 0 || (*first).opcode() != Opcode::PopTop as u8 {
+            return None;
+        }
+        let made: *mut GenObject = api::_Py_MakeCoro(f).cast();
+        if made.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        if !bind::bind(made, f, start, args, n) {
+            refcount::decref(made.cast());
+            return None;
+        }
+        let fr = &raw mut (*made).gi_iframe;
+        (*fr).instr_ptr = first;
+        (*fr).f_executable = StackRef::from_new(code.cast());
+        (*fr).f_funcobj = StackRef::from_new(f.cast());
+        let locals = Frame::locals(fr);
+        for i in 0..(*code).co_nlocalsplus as usize {
+            *locals.add(i) = (*locals.add(i)).make_heap_safe();
+        }
+        (*made).gi_frame_state = frame_state::FRAME_CREATED;
+        for i in 0..n {
+            if mask >> i & 1 != 0 {
+                refcount::decref(*args.add(i));
+            }
+        }
+        Some(made.cast())
+    }
+}
