@@ -131,14 +131,15 @@ def test_every_allocation_fails_in_turn(part, entries):
 
 COMPILING = """
 import _testcapi
-SOURCE = "def f(a, b=1):\\n    t = [x + k for x in range(a)]\\n    for i in t: b += i\\n    return b\\nk = 5\\nclass C:\\n    def m(self): return f(3) + self.x\\n    x = 2"
+SOURCE = "def f(a, b=1):\\n    t = [x + k for x in range(a)]\\n    for i in t: b += i\\n    return b\\nk = 5\\nclass C:\\n    def m(self): return f(3) + self.x\\n    x = 2\\ndef g(o): return isinstance(o, C), C.x, C().m()"
+# f and m need no memory of CPython's to be compiled, g does: its code watches the class that it names.
 failed = 0
 for n in range(0, 400):
     space = {}
     exec(SOURCE, space)
-    for _ in range(4): space["f"](3), space["C"]().m()
+    for _ in range(4): space["f"](3), space["g"](1)
     done = True
-    for g in (space["f"], space["C"].m):
+    for g in (space["f"], space["C"].m, space["g"]):
         _testcapi.set_nomemory(n % 200, n % 200 + 1 if n < 200 else 0)
         try:
             jit.compile(g)
@@ -146,7 +147,8 @@ for n in range(0, 400):
             done = False
         finally:
             _testcapi.remove_mem_hooks()
-    assert space["f"](3) == 19 and space["C"]().m() == 21
+    assert space["f"](3) == 19 and space["C"]().m() == 21 and space["g"](1) == (False, 2, 21)
+    assert done == all(map(jit.is_compiled, (space["f"], space["C"].m, space["g"])))
     failed += not done
 assert failed and done, (failed, done)
 print("survived")
