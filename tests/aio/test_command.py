@@ -5,16 +5,19 @@ Invariant: a run that says it was under a policy shows by its counters that it w
 
 import functools
 import importlib.util
-import json
 import os
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
 
 import pytest
 
-SUITE = Path(__file__).parents[1] / "python/run_suite.py"
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "cpython"))
+
+import modes  # noqa: E402
+import outcomes  # noqa: E402
+import processes  # noqa: E402
+
 GATHER = """
 import asyncio, cendre.aio
 async def child(n):
@@ -65,16 +68,14 @@ def test_explain():
 MODULES = "futures taskgroups locks queues timeouts waitfor runners eager_task_factory".split()
 PRESENT = [m for m in MODULES if importlib.util.find_spec("test") and importlib.util.find_spec(f"test.test_asyncio.test_{m}")] \
     if importlib.util.find_spec("test") and importlib.util.find_spec("test.test_asyncio") else []
+LIMITS = processes.Limits(test_seconds=200, module_seconds=400, resources="")
 
 
 @functools.cache
-def outcomes(module, **env):
-    with tempfile.TemporaryDirectory() as folder:
-        out = Path(folder) / "out.json"
-        env.setdefault("PYTHONHASHSEED", "0")
-        done = run(sys.executable, "-X", "faulthandler", str(SUITE), f"test.test_asyncio.test_{module}", str(out), **env)
-        assert out.exists(), done.stderr[-3000:]
-        return json.loads(out.read_text())
+def ran(module, entries=None, policy=None):
+    """What becomes of a module's tests: plain, or compiled at first sight under a policy."""
+    env = modes.environment("all", entries) | {"CENDRE_TASKS": policy} if policy else modes.environment("plain")
+    return processes.run_module(f"test.test_asyncio.test_{module}", env, LIMITS)
 
 
 @pytest.mark.skipif(not PRESENT, reason="this Python comes without CPython's test suite (package `test`)")
@@ -82,8 +83,8 @@ def outcomes(module, **env):
 @pytest.mark.parametrize("module", PRESENT or ["none"])
 def test_asyncios_own_tests(module, policy):
     """Same outcome for each test id as without cendre, with everything compiled at first sight."""
-    want = outcomes(module)
-    got = outcomes(module, CENDRE="1", CENDRE_THRESHOLD="0", CENDRE_TASKS=policy)
-    fine = ("ok", "skipped")
-    assert {k: v for k, v in got.items() if v not in fine and want.get(k, "ok") in fine} == {}
-    assert [k for k in want if k not in got and want[k] in fine] == []
+    plain, got = ran(module), ran(module, "executor", policy)
+    assert plain["tests"] and not plain["crashes"], plain
+    compared = outcomes.compare(plain, got, outcomes.skips(), set())
+    assert not compared.differs, "\n".join(f"{test}: {have['outcome']}: {have['why']}" for test, have in compared.differs.items())
+    assert compared.passed > 0 and got["compiled"][0]["compiled"] > 0

@@ -189,7 +189,6 @@ unsafe extern "C" fn str_eq(a: *mut PyObject, b: *mut PyObject) -> i32 {
     unsafe { api::_PyUnicode_Equal(a, b) }
 }
 
-/// What this file lends to machine code.
 /// Drops what the slots of a finished frame own, the last one first, as CPython does.
 unsafe extern "C" fn clear_slots(first: *mut StackRef, n: u64) {
     // SAFETY: machine code passes the slots of the frame that it has just unlinked.

@@ -49,14 +49,17 @@ impl Lower<'_> {
         self.set_instr_ptr(unit);
         let (callable, first, n) = self.place_args(i);
         let site = self.iconst(number);
-        let r = self.call_helper("await_call", &[site, callable, first, n], Ret::Pair)?;
+        let own = self.owned_mask(i);
+        let r = self.call_helper("await_call", &[site, callable, first, n, own], Ret::Pair)?;
         let yielded_there = self.load(first, -8);
         let object = self.iconst(tag::RETURNED);
         self.jump(done, &[r[0], r[1], yielded_there, object]);
 
         // If tools changed meanwhile they want to see how an awaited object ends.
         self.b.switch_to_block(done);
-        self.drop_owned_args(i, None)?;
+        if i.own & 1 != 0 {
+            self.drop_value(i.args[0], None)?;
+        }
         let (watched, told) = (self.cold_block(), self.new_block());
         let after: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(told, types::I64));
         let changed = self.version_changed();
@@ -94,7 +97,8 @@ impl Lower<'_> {
         let o = *self.env.offsets();
         let (ts, fr) = (self.ts, self.fr);
         let callable = self.arg(i, 0);
-        let args = &i.args[i.args.len() - callee.argcount as usize..];
+        let first_arg = i.args.len() - callee.argcount as usize;
+        let args = &i.args[first_arg..];
 
         // The function that it was?
         let class = self.load(callable, o.ob_type);
@@ -124,7 +128,8 @@ impl Lower<'_> {
         self.store(next, record, o.record_shelf);
         self.add_to_count(code, 1);
 
-        // Fill its frame. Arguments, function and free variables are lent: the caller keeps them.
+        // Fill its frame. Function and free variables are lent, and the arguments that the caller keeps; what it had for this call only is
+        // the callee's now, whose last use may be the last.
         let funcobj = self.borrowed_word(callable);
         self.store(funcobj, g, o.gen_iframe + o.fr_funcobj);
         let globals = self.load(callable, o.func_globals);
@@ -134,7 +139,7 @@ impl Lower<'_> {
         let locals = o.gen_iframe + o.fr_localsplus;
         for (n, &v) in args.iter().enumerate() {
             let x = self.v(v);
-            let word = self.borrowed_word(x);
+            let word = if i.own >> (first_arg + n) & 1 != 0 { self.owned_word(x) } else { self.borrowed_word(x) };
             self.store(word, g, locals + 8 * n as i32);
         }
         let behind_args = args.len() as u32..callee.nlocalsplus - callee.free;
@@ -170,9 +175,14 @@ impl Lower<'_> {
         let returned = if i.op == Op::AwaitCall { self.is_const(t, tag::RETURNED) } else { self.returned_any(t) };
         self.branch_unless(returned, unusual);
 
-        // Nobody has seen the frame, hence the shell; nothing in it owns anything; the code object lives on?
+        // Nobody has seen the frame, hence the shell; the code object lives on?
         let seen = self.load(g, o.gen_iframe + o.fr_frame_obj);
         self.branch_if(seen, unusual);
+
+        // Unlink; drop what the slots own; back to the shelf.
+        self.unlink(g, callee.handles);
+        let cleared = self.iconst(state::CLEARED);
+        self.b.ins().istore8(MemFlagsData::trusted(), cleared, g, o.gen_frame_state);
         if callee.nlocalsplus > 0 {
             let mut all = self.load(g, locals);
             for n in 1..callee.nlocalsplus {
@@ -180,20 +190,20 @@ impl Lower<'_> {
                 all = self.b.ins().band(all, word);
             }
             let tagged = self.b.ins().band_imm_s(all, 1);
-            self.branch_unless(tagged, unusual);
+            let (owned, next) = (self.new_block(), self.new_block());
+            self.b.ins().brif(tagged, next, &[], owned, &[]);
+            self.b.switch_to_block(owned);
+            let n = self.iconst(i64::from(callee.nlocalsplus));
+            let first = self.b.ins().iadd_imm_s(g, i64::from(locals));
+            self.call_helper("clear_slots", &[first, n], Ret::None)?;
+            self.jump(next, &[]);
+            self.b.switch_to_block(next);
         }
-        let count = self.load32(code, o.ob_refcnt);
-        let last = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
-        self.branch_if(last, unusual);
-
-        // Unlink; back to the shelf.
-        self.add_to_count(code, -1);
-        self.unlink(g, callee.handles);
-        let cleared = self.iconst(state::CLEARED);
-        self.b.ins().istore8(MemFlagsData::trusted(), cleared, g, o.gen_frame_state);
         let next = self.load(record, o.record_shelf);
         self.store(next, g, o.gen_iframe + o.fr_previous);
         self.store(g, record, o.record_shelf);
+        // Last: this may be the code object's end, and that of the shells on the shelf.
+        self.decref(code, true, None)?;
         self.add_to_word(address, o.site_in_line, 1);
         let finished = self.iconst(answer::VALUE);
         let kind = if i.op == Op::AwaitCall { finished } else { t };

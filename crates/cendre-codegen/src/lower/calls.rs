@@ -194,10 +194,16 @@ impl Lower<'_> {
         let (callable, first, n) = self.place_args(i);
         let flag = self.iconst(OFFSET_FLAG);
         let nargsf = self.b.ins().bor(n, flag);
-        // Owned arguments pass to the callee, which may be done with them before it returns.
+        let mask = self.owned_mask(i);
+        let r = self.call_helper("call_owned", &[callable, first, nargsf, mask], Ret::Word)?[0];
+        Ok(r)
+    }
+
+    /// Which of the arguments at `first` pass to the callee, which may be done with them before it returns.
+    pub(super) fn owned_mask(&mut self, i: &InstData) -> ir::Value {
         let me = i.own >> 1 & 1;
         let rest = (i.own >> 2) as i64;
-        let mask = match self.kinds(i.args[1]) {
+        match self.kinds(i.args[1]) {
             Kinds::NULL => self.iconst(rest),
             Kinds::OBJECT => self.iconst(rest << 1 | me as i64),
             _ => {
@@ -206,9 +212,7 @@ impl Lower<'_> {
                 let x = self.arg(i, 1);
                 self.b.ins().select(x, with, without)
             }
-        };
-        let r = self.call_helper("call_owned", &[callable, first, nargsf, mask], Ret::Word)?[0];
-        Ok(r)
+        }
     }
 
     /// Pending events, then as `checkpoint`. Stale locals are boxed first: handlers may look, and write.

@@ -22,6 +22,7 @@ use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
+use crate::ops::vector::call_owned;
 use core::ptr;
 
 /// How an awaited call ended.
@@ -37,12 +38,19 @@ pub enum Answer {
     Declined,
 }
 
-/// The awaited call of a Python function with positional arguments.
+/// The awaited call of a Python function with positional arguments. Unless it declines it consumes those whose bit is set in `own`: they
+/// end when the callee gives them up.
 ///
 /// # Safety
-/// `f` and the `n` objects at `args` are alive and stay so during the call; the GIL is held. Runs Python code.
+/// `f` and the `n` objects at `args` are alive, and those that the caller keeps stay so during the call; the GIL is held. Runs Python code.
 #[inline(always)]
-pub unsafe fn call_function(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> Answer {
+pub unsafe fn call_function(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+    own: u64,
+) -> Answer {
     // SAFETY: the caller's contract. Where the versions agree the record has a body: without one its version is `!0`.
     unsafe {
         let record = record::find((*f).func_code.cast());
@@ -57,15 +65,46 @@ pub unsafe fn call_function(ts: *mut ThreadState, f: *mut FunctionObject, args: 
             && super::is_plain(f)
             && !frames::low_stack(ts);
         if !fits {
-            return call_slowly(ts, record, f, args, n);
+            return call_slowly(ts, record, f, args, n, own);
         }
         let g = shell::take(record, f);
         if g.is_null() {
             return Answer::Declined;
         }
         bind::fill(g, f, (*record).coro.first, args, n);
+        pass_on(g, args, n, own);
         let result = run(ts, g, record, (*record).coro.at);
         answer(record, g, result)
+    }
+}
+
+/// Gives the arguments in `own` to a frame that has borrowed them, or holds them in cells or a tuple of its own.
+#[inline(always)]
+unsafe fn pass_on(g: *mut GenObject, args: *const *mut PyObject, n: usize, own: u64) {
+    if own == 0 {
+        return;
+    }
+    // SAFETY: the frame is complete; where a slot does not borrow the argument, it keeps a reference of its own to it.
+    unsafe {
+        let fr = &raw mut (*g).gi_iframe;
+        let slots = (*(*fr).code()).co_nlocalsplus as usize;
+        for i in (0..n).filter(|i| own >> i & 1 != 0) {
+            let object = *args.add(i);
+            let slot = Frame::locals(fr).add(i);
+            if i < slots && *slot == StackRef::from_borrow(object) {
+                *slot = StackRef::from_steal(object);
+            } else {
+                refcount::decref(object);
+            }
+        }
+    }
+}
+
+/// Gives up the arguments in `own`, the last one first.
+unsafe fn drop_owned(args: *const *mut PyObject, n: usize, own: u64) {
+    for i in (0..n).rev().filter(|i| own >> i & 1 != 0) {
+        // SAFETY: the caller owns them.
+        unsafe { refcount::decref(*args.add(i)) }
     }
 }
 
@@ -102,6 +141,7 @@ unsafe fn call_slowly(
     f: *mut FunctionObject,
     args: *const *mut PyObject,
     n: usize,
+    own: u64,
 ) -> Answer {
     // SAFETY: as in `call_function`.
     unsafe {
@@ -126,6 +166,7 @@ unsafe fn call_slowly(
             shell::give_back(record, g);
             return Answer::Declined;
         }
+        pass_on(g, args, n, own);
         let result = run(ts, g, record, (*start).at);
         answer(record, g, result)
     }
@@ -150,7 +191,7 @@ pub unsafe extern "C" fn enter(
         if !kwnames.is_null() || refcount::type_of(callable) != &raw mut ffi::PyFunction_Type {
             return protocol::DECLINED;
         }
-        match call_function(ThreadState::current(), callable.cast(), args, n) {
+        match call_function(ThreadState::current(), callable.cast(), args, n, 0) {
             Answer::Value(value) => value,
             Answer::Raised => ptr::null_mut(),
             Answer::Declined => protocol::DECLINED,
@@ -162,16 +203,30 @@ pub unsafe extern "C" fn enter(
     }
 }
 
-/// The awaited call of what is no function; `args[-1]` is a scratch word, and so is `args[-2]` where `room` says so.
+/// The awaited call of what is no function; `args[-1]` is a scratch word, and so is `args[-2]` where `room` says so. `own`: as for [`call_function`].
 #[inline(never)]
-unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize, room: bool) -> Answer {
+unsafe fn call_other(
+    ts: *mut ThreadState,
+    callable: *mut PyObject,
+    args: *mut *mut PyObject,
+    n: usize,
+    room: bool,
+    own: u64,
+) -> Answer {
     // SAFETY: as for `call_function`.
     unsafe {
         if refcount::type_of(callable) != &raw mut ext::PyMethod_Type {
-            return match protocol::registered(callable) {
-                Some(entry) => protocol::call(ts, callable, entry, args, n),
-                None => Answer::Declined,
-            };
+            let Some(entry) = protocol::registered(callable) else { return Answer::Declined };
+            let answer = protocol::call(ts, callable, entry, args, n);
+            if !matches!(answer, Answer::Declined) && own != 0 {
+                // As a C function's arguments: its caller's until it has returned. What it raised stays as it is.
+                let raised = ffi::PyErr_GetRaisedException();
+                drop_owned(args, n, own);
+                if !raised.is_null() {
+                    ffi::PyErr_SetRaisedException(raised);
+                }
+            }
+            return answer;
         }
         // A bound method: its object becomes the first argument.
         let method: *mut MethodObject = callable.cast();
@@ -181,9 +236,9 @@ unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *
         let (function, args) = ((*method).im_func, args.sub(1));
         *args = (*method).im_self;
         if refcount::type_of(function) == &raw mut ffi::PyFunction_Type {
-            return call_function(ts, function.cast(), args, n + 1);
+            return call_function(ts, function.cast(), args, n + 1, own << 1);
         }
-        call_other(ts, function, args, n + 1, false)
+        call_other(ts, function, args, n + 1, false, own << 1)
     }
 }
 
@@ -207,7 +262,7 @@ unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
 ///
 /// # Safety
 /// Called by machine code in `fr`, whose `instr_ptr` is the CALL: `callable` and the `nargs` objects at `argv` are borrowed
-/// from the caller during the call; `argv` lies in the frame's scratch words, and word 0 of those stands before it.
+/// from the caller during the call, but those whose bit is set in `own` are consumed; `argv` lies in the frame's scratch words, and word 0 of those stands before it.
 pub unsafe extern "C" fn await_call(
     ts: *mut ThreadState,
     fr: *mut Frame,
@@ -215,6 +270,7 @@ pub unsafe extern "C" fn await_call(
     callable: *mut PyObject,
     argv: *mut *mut PyObject,
     nargs: i64,
+    own: u64,
 ) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
@@ -222,25 +278,25 @@ pub unsafe extern "C" fn await_call(
         let call: *mut CodeUnit = (*fr).instr_ptr;
         let mine = record::find(code);
         if mine.is_null() {
-            return ordinary_call(ts, callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs, own);
         }
         let site = (*mine).coro.site(site, code, call);
         if site.is_null() {
-            return ordinary_call(ts, callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs, own);
         }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
             remember(site, callable.cast());
-            call_function(ts, callable.cast(), argv, nargs as usize)
+            call_function(ts, callable.cast(), argv, nargs as usize, own)
         } else {
             // Two words before the arguments are free when there is no `self`: word 0 and that of self.
             let room = argv.cast() >= Frame::stack_base(fr).add(2);
-            call_other(ts, callable, argv, nargs as usize, room)
+            call_other(ts, callable, argv, nargs as usize, room, own)
         };
         if let Answer::Declined = answer {
             (*site).declined += 1;
             (*fr).instr_ptr = call;
-            return ordinary_call(ts, callable, argv, nargs);
+            return ordinary_call(ts, callable, argv, nargs, own);
         }
         conclude(site, argv.sub(1), answer)
     }
@@ -327,17 +383,19 @@ pub unsafe extern "C" fn await_finish(
 }
 
 /// The CALL as CPython makes it.
-unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mut *mut PyObject, nargs: i64) -> BodyResult {
+unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mut *mut PyObject, nargs: i64, own: u64) -> BodyResult {
     // SAFETY: as in `await_call`; argv[-1] is ours to lend.
     unsafe {
         if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
             let made = created(ts, callable.cast(), argv, nargs as usize);
             if !made.is_null() {
+                // The object holds references of its own.
+                drop_owned(argv, nargs as usize, own);
                 return BodyResult::new(answer::DECLINED, made as u64);
             }
         }
         let nargsf = nargs as usize | 1 << (usize::BITS - 1);
-        let result = ffi::PyObject_Vectorcall(callable, argv, nargsf, ptr::null_mut());
+        let result = call_owned(ts, callable, argv, nargsf, own);
         if result.is_null() {
             return BodyResult::new(answer::RAISED, 0);
         }
@@ -390,9 +448,9 @@ pub unsafe fn start(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *m
     // SAFETY: the caller's contract.
     unsafe {
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
-            call_function(ts, callable.cast(), args, n)
+            call_function(ts, callable.cast(), args, n, 0)
         } else {
-            call_other(ts, callable, args, n, false)
+            call_other(ts, callable, args, n, false, 0)
         };
         if !matches!(answer, Answer::Declined) {
             return answer;
