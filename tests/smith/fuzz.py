@@ -17,9 +17,9 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import plans  # noqa: E402
-import programs  # noqa: E402
+import generator  # noqa: E402
 from choices import Seeded  # noqa: E402
-from compare import ENTRIES, Died, Pair, signature  # noqa: E402
+from pair import ENTRIES, Died, Pair, signature  # noqa: E402
 
 FOLDER = HERE.parent.parent / ".cache" / "smith"
 BATCH = 400             # programs that one worker runs before it is started again
@@ -28,7 +28,7 @@ BATCH = 400             # programs that one worker runs before it is started aga
 def program(seed):
     """(source, plan) of a seed."""
     choices = Seeded(seed)
-    source = programs.make(choices)
+    source = generator.make(choices)
     return source, plans.make(choices)
 
 

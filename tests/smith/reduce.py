@@ -14,7 +14,7 @@ HERE = Path(__file__).resolve().parent
 sys.path.insert(0, str(HERE))
 
 import fuzz  # noqa: E402
-from compare import Pair  # noqa: E402
+from pair import Pair  # noqa: E402
 
 
 def kind_of(difference):

@@ -14,9 +14,9 @@ sys.path.insert(0, str(HERE))
 
 import fuzz  # noqa: E402
 import plans  # noqa: E402
-import programs  # noqa: E402
+import generator  # noqa: E402
 from choices import Drawn  # noqa: E402
-from compare import ENTRIES, Pair  # noqa: E402
+from pair import ENTRIES, Pair  # noqa: E402
 
 CORPUS = sorted((HERE / "corpus").glob("*.py"))
 FAST = {"CENDRE_CRANELIFT": "opt_level=none,regalloc_algorithm=single_pass"}
@@ -51,7 +51,7 @@ def test_hypothesis_finds_nothing():
     @hypothesis.given(strategies.data())
     def same(data):
         choices = Drawn(data)
-        source = programs.make(choices)
+        source = generator.make(choices)
         difference = pair.difference(source, plans.make(choices))
         assert not difference, f"{difference}\n{source}"
     try:

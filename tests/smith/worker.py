@@ -21,7 +21,7 @@ import types
 import warnings
 
 import prelude
-from programs import RUNS, TYPED
+from generator import RUNS, TYPED
 
 OPTIMIZED = 0x0001
 RESUME_CHECK = opcode._specialized_opmap["RESUME_CHECK"]

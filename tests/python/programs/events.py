@@ -17,7 +17,7 @@ def spin_until(flag):
     n = 0
     while not flag:
         n += 1
-    return n > 0
+    return flag
 
 
 def sums(n):
@@ -214,7 +214,7 @@ def other_thread_changes_global():
     while i < limit:
         i += 1
     t.join()
-    return i > 0
+    return limit
 
 
 def locked_counter(threads, n):

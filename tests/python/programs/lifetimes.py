@@ -2,6 +2,7 @@
 Held: the log of deaths interleaved with the steps of the code, and what a finaliser sees and can do."""
 import gc
 import sys
+import types
 import weakref
 
 from kit import ALL, drive, outcome, sweep
@@ -379,6 +380,108 @@ def passes_temporary():
     step("after")
 
 
+@types.coroutine
+def pause():
+    yield
+
+
+async def rebinds(n, a, b=None):
+    a = n
+    step("a rebound")
+    b = None
+    step("b rebound")
+    return a
+
+
+async def deletes(n, a):
+    del a
+    step("deleted")
+    return n
+
+
+async def keeps(n, a):
+    step("runs")
+    return n
+
+
+async def in_cell(n, a):
+    def look():
+        return a
+    a = n
+    step("cell rebound")
+    return look()
+
+
+async def takes_rest(n, *rest):
+    rest = n
+    step("rest rebound")
+    return rest
+
+
+async def raises(n, a):
+    step("raising")
+    raise ValueError(n)
+
+
+async def suspends(n, a):
+    await pause()
+    step("resumed")
+    a = n
+    step("rebound")
+    return a
+
+
+class Awaited:
+    async def method(self, n, a):
+        a = n
+        step("rebound in method")
+        return a
+
+
+def plain_wrapper(n, a):
+    a = None
+    step("dropped by the wrapper")
+    return keeps(n, Dies("the wrapper's"))
+
+
+async def awaits_temporaries():
+    out = []
+    for n in range(4):
+        kept = Dies(f"kept {n}")
+        for f in (rebinds, deletes, keeps, in_cell, takes_rest, suspends, Awaited().method, plain_wrapper):
+            out.append(await f(n, Dies(f"{f.__name__} {n}")))
+            step("awaited")
+        out.append(await rebinds(n, kept, Dies(f"b {n}")))
+        out.append(await rebinds(Dies(f"n {n}"), kept) is None)
+        step("kept is still there")
+        try:
+            await raises(n, Dies(f"raises {n}"))
+        except ValueError as e:
+            out.append(e.args)
+            step("caught")
+        step("handled")
+        try:
+            await rebinds(n)
+        except TypeError:
+            step("no argument")
+        try:
+            await keeps(n, Dies("too many"), Dies("indeed"))
+        except TypeError:
+            step("too many")
+        # Sites of their own, whose callee is known.
+        out += [await rebinds(n, Dies("1")), await keeps(n, Dies("2")), await suspends(n, Dies("3"))]
+    return [type(x).__name__ if isinstance(x, Dies) else x for x in out]
+
+
+def awaited_temporaries():
+    c = awaits_temporaries()
+    while True:
+        try:
+            c.send(None)
+        except StopIteration as stop:
+            return stop.value
+
+
 def match_subject():
     match Dies("subject"):
         case Dies(name="other"):
@@ -413,7 +516,7 @@ def run(f, *args):
 
 
 def cases():
-    for f in (temporaries, calls, order_of_locals, unpacking, loop_over, exceptions, with_blocks, generators, closures, resurrect, weak_callbacks, finaliser_raises, finaliser_in_handler, containers, augmented, cycles, passes_temporary, match_subject, globals_die, locals_order):
+    for f in (temporaries, calls, order_of_locals, unpacking, loop_over, exceptions, with_blocks, generators, closures, resurrect, weak_callbacks, finaliser_raises, finaliser_in_handler, containers, augmented, cycles, passes_temporary, awaited_temporaries, match_subject, globals_die, locals_order):
         yield f.__name__, lambda f=f: [run(f) for _ in range(3)]
     yield "rebinding", lambda: [run(rebinding, n) for n in (0, 3)]
     yield "finaliser_changes_locals", lambda: sweep(finaliser_changes_locals, [(6,), (3,), (10,)])

@@ -182,6 +182,29 @@ unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeR
     }
 }
 
+/// Does what a function's wrapper would do before a call, so that the caller may make the call itself. True: the body may run.
+///
+/// # Safety
+/// A live function with the interpreter's vectorcall or ours; the GIL is held. Runs Python code.
+pub unsafe fn settle(ts: *mut ThreadState, f: *mut FunctionObject) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if (*f).vectorcall.map_or(0, |v| v as usize) != wrapper_address() {
+            return false;
+        }
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let record = record::find(code);
+        if record.is_null() {
+            return false;
+        }
+        if is_generator(code) {
+            first_sight_of_generator(f, record);
+            return !(*record).body.is_null();
+        }
+        ready(ts, f, record)
+    }
+}
+
 #[cold]
 unsafe fn look_again(record: *mut CodeRecord, breaker: usize) -> bool {
     // SAFETY: as in `wrapper`.

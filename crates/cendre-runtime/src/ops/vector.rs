@@ -4,10 +4,13 @@
 //! start. C functions are called by their flags as CPython's specialised CALLs do. Read `calls.rs` for the stack ops.
 
 use super::calls::{after_call, method_type};
-use crate::{binding, env, frames, generators};
+use crate::entries::vectorcall;
+use crate::{binding, frames, generators};
 use cendre_cpython::api;
+use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::interp;
 use cendre_cpython::methodobject::{CFunctionObject, MethodDescrObject, MethodObject};
 use cendre_cpython::refcount::{decref, type_of};
 use cendre_cpython::stackref::StackRef;
@@ -148,8 +151,15 @@ pub unsafe extern "C" fn call_owned(
                 if let Some(res) = call_python(ts, f, args, n, mask) {
                     return res;
                 }
+                if vectorcall::settle(ts, f) {
+                    if let Some(res) = call_python(ts, f, args, n, mask) {
+                        return res;
+                    }
+                }
             }
-            if (*f).vectorcall.map(|v| v as usize) == Some(env::python_vectorcall()) {
+            // As the interpreter's own vectorcall would, but for the references.
+            let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
+            if frames::is_ordinary(f) && optimized && interp::eval_frame((*ts).interp).is_null() {
                 let mut refs = [StackRef::NULL; 8];
                 for i in 0..n {
                     let o = *args.add(i);
