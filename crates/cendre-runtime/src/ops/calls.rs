@@ -7,6 +7,8 @@
 
 use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, push};
 use crate::binding::{self, Args};
+use crate::entries::vectorcall;
+use crate::frames;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
@@ -18,7 +20,6 @@ use cendre_cpython::refcount::{decref, incref, new_ref};
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::StackRef;
-use core::sync::atomic::{AtomicUsize, Ordering};
 
 /// `PY_VECTORCALL_ARGUMENTS_OFFSET`.
 const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
@@ -32,36 +33,6 @@ pub(super) fn method_type() -> *mut ffi::PyTypeObject {
     &raw mut PyMethod_Type
 }
 
-/// The vectorcall of functions that the interpreter runs itself (`_PyFunction_Vectorcall` is not exported): 0 = not known yet.
-static INTERPRETED: AtomicUsize = AtomicUsize::new(0);
-
-/// Looks [`INTERPRETED`] up in a function made for the purpose. Leaves it unknown (calls are then vectorcalls) without memory.
-#[cold]
-unsafe fn find_interpreted() -> usize {
-    // SAFETY: the GIL is held; the new function's code is nobody else's, so nobody has put a vectorcall of its own there.
-    unsafe {
-        let pending = ffi::PyErr_GetRaisedException();
-        let code = ffi::PyCode_NewEmpty(c"<none>".as_ptr(), c"none".as_ptr(), 1);
-        let globals = ffi::PyDict_New();
-        let mut found = 0;
-        if !code.is_null() && !globals.is_null() {
-            let f = ffi::PyFunction_New(code.cast(), globals);
-            if !f.is_null() {
-                found = (*f.cast::<FunctionObject>()).vectorcall.map_or(0, |v| v as usize);
-                decref(f);
-            }
-        }
-        ffi::Py_XDECREF(code.cast());
-        ffi::Py_XDECREF(globals);
-        ffi::PyErr_Clear();
-        if !pending.is_null() {
-            ffi::PyErr_SetRaisedException(pending);
-        }
-        INTERPRETED.store(found, Ordering::Relaxed);
-        found
-    }
-}
-
 /// Would the interpreter run this callable inline?
 #[inline]
 unsafe fn runs_inline(ts: *mut ThreadState, callable: *mut PyObject) -> bool {
@@ -70,13 +41,7 @@ unsafe fn runs_inline(ts: *mut ThreadState, callable: *mut PyObject) -> bool {
         if ffi::Py_TYPE(callable) != &raw mut ffi::PyFunction_Type {
             return false;
         }
-        let known = match INTERPRETED.load(Ordering::Relaxed) {
-            0 => find_interpreted(),
-            known => known,
-        };
-        known != 0
-            && (*callable.cast::<FunctionObject>()).vectorcall.map_or(0, |v| v as usize) == known
-            && interp::eval_frame((*ts).interp).is_null()
+        frames::is_ordinary(callable.cast()) && interp::eval_frame((*ts).interp).is_null()
     }
 }
 
@@ -193,8 +158,18 @@ unsafe fn call(ts: *mut ThreadState, fr: *mut Frame, oparg: u32, kwnames: *mut P
         let named = if kwnames.is_null() { 0 } else { (*kwnames.cast::<TupleObject>()).ob_base.ob_size as usize };
         if ffi::Py_TYPE(callable.as_ptr()) == &raw mut ffi::PyFunction_Type {
             let (above, n) = ((*fr).stackpointer, total - named);
+            let f: *mut FunctionObject = callable.as_ptr().cast();
             (*fr).stackpointer = base;
-            if let Some(res) = call_bound(ts, callable.as_ptr().cast(), args, n, kwnames) {
+            let mut bound = call_bound(ts, f, args, n, kwnames);
+            if bound.is_none() {
+                // A wrapped function may be compiled only now.
+                (*fr).stackpointer = above;
+                if vectorcall::settle(ts, f) {
+                    (*fr).stackpointer = base;
+                    bound = call_bound(ts, f, args, n, kwnames);
+                }
+            }
+            if let Some(res) = bound {
                 callable.close();
                 if res.is_null() {
                     return RAISED;
@@ -309,6 +284,45 @@ unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mu
     }
 }
 
+/// The arguments of `f(*tuple, **dict)` as references of their own, and the tuple of the keywords' names (owned, or null). `None`: a call
+/// that is no such, or there is no memory; nothing has happened.
+unsafe fn unpacked(tuple: *mut PyObject, dict: *mut PyObject) -> Option<(Vec<StackRef>, *mut PyObject)> {
+    // SAFETY: an exact tuple, null or any mapping; the dict does not change while it is walked, since that runs no code.
+    unsafe {
+        let keywords = match dict.is_null() {
+            true => 0,
+            false if ffi::PyDict_CheckExact(dict) != 0 => ffi::PyDict_Size(dict) as usize,
+            false => return None,
+        };
+        let n = (*tuple.cast::<TupleObject>()).ob_base.ob_size as usize;
+        let mut args = Vec::new();
+        args.try_reserve_exact(n + keywords).ok()?;
+        let (mut at, mut key, mut value) = (0, core::ptr::null_mut(), core::ptr::null_mut());
+        while keywords > 0 && ffi::PyDict_Next(dict, &mut at, &mut key, &mut value) != 0 {
+            if ffi::PyUnicode_Check(key) == 0 {
+                return None;
+            }
+        }
+        let mut names = core::ptr::null_mut();
+        if keywords > 0 {
+            names = ffi::PyTuple_New(keywords as ffi::Py_ssize_t);
+            if names.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+        }
+        let items = TupleObject::items(tuple.cast());
+        args.extend((0..n).map(|i| StackRef::from_new(*items.add(i))));
+        at = 0;
+        for k in 0..keywords {
+            ffi::PyDict_Next(dict, &mut at, &mut key, &mut value);
+            ffi::PyTuple_SetItem(names, k as ffi::Py_ssize_t, new_ref(key));
+            args.push(StackRef::from_new(value));
+        }
+        Some((args, names))
+    }
+}
+
 /// CALL_FUNCTION_EX: callable, NULL, positional arguments (any iterable), dict of keywords or NULL.
 ///
 /// # Safety
@@ -333,7 +347,12 @@ pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Fram
         }
         let python = runs_inline(ts, func);
         let function = ffi::Py_TYPE(func) == &raw mut ffi::PyFunction_Type;
-        if function && let Some(bound) = bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr()) {
+        let bind = || bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
+        let mut bound = if function { bind() } else { None };
+        if function && bound.is_none() && vectorcall::settle(ts, func.cast()) {
+            bound = bind();
+        }
+        if let Some(bound) = bound {
             // What was unpacked is given up before the function runs: it holds what it got.
             let callable = *base;
             *base = StackRef::NULL;
@@ -346,7 +365,22 @@ pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Fram
             push(fr, StackRef::from_steal(res));
             return super::stack::OK;
         }
-        let res = ffi::PyObject_Call(func, (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
+        let (tuple, dict) = ((*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
+        if python && let Some((args, names)) = unpacked(tuple, dict) {
+            // As above: what was unpacked is given up before the function runs.
+            let callable = *base;
+            *base = StackRef::NULL;
+            let n = (*tuple.cast::<TupleObject>()).ob_base.ob_size as usize;
+            drop_to(fr, 0);
+            let res = call_inline(ts, callable, args.as_ptr(), n, names);
+            ffi::Py_XDECREF(names);
+            if res.is_null() {
+                return RAISED;
+            }
+            push(fr, StackRef::from_steal(res));
+            return super::stack::OK;
+        }
+        let res = ffi::PyObject_Call(func, tuple, dict);
         if python { finish(fr, res) } else { finish_call(ts, fr, res) }
     }
 }
