@@ -285,10 +285,10 @@ impl Function {
         let mut out = Vec::new();
         for inst in &self.blocks[block.index()].insts {
             let data = &self.insts[inst.index()];
-            if data.op.is(crate::inst::effect::RAISES) {
-                if let Some(h) = data.state.and_then(|s| self.states[s.index()].handler) {
-                    out.push(h.block);
-                }
+            if data.op.is(crate::inst::effect::RAISES)
+                && let Some(h) = data.state.and_then(|s| self.states[s.index()].handler)
+            {
+                out.push(h.block);
             }
             out.extend(data.targets.iter().map(|t| t.block));
         }

@@ -7,12 +7,11 @@
 use crate::body::Body;
 use crate::frames;
 use crate::record::{self, CodeRecord};
-use crate::stats::{self, Counter};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
-use cendre_cpython::interpframe::{Frame, frame_owner};
+use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
@@ -235,20 +234,7 @@ unsafe fn keyword_default(f: *mut FunctionObject, code: *mut CodeObject, slot: u
 unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, code: *mut CodeObject) -> *mut Frame {
     // SAFETY: `runnable` has found room for it.
     unsafe {
-        stats::count(Counter::Pushes);
-        let fr: *mut Frame = (*ts).datastack_top.cast();
-        (*ts).datastack_top = (*ts).datastack_top.add((*code).co_framesize as usize);
-        // Strong: `__code__` of the function may be replaced while the frame runs.
-        (*fr).f_executable = StackRef::from_new(code.cast());
-        (*fr).f_funcobj = StackRef::from_borrow(f.cast());
-        (*fr).f_globals = (*f).func_globals;
-        (*fr).f_builtins = (*f).func_builtins;
-        (*fr).f_locals = ptr::null_mut();
-        (*fr).frame_obj = ptr::null_mut();
-        (*fr).instr_ptr = CodeObject::units(code);
-        (*fr).return_offset = 0;
-        (*fr).owner = frame_owner::THREAD;
-        (*fr).visited = 0;
+        let fr = frames::blank(ts, f, code);
         let locals = Frame::locals(fr);
         let slots = (*code).co_nlocalsplus as usize;
         for i in 0..slots {

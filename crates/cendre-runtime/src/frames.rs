@@ -118,20 +118,15 @@ pub unsafe fn call_compiled(
     }
 }
 
-/// Pushes and links a frame for a plain function with exactly its positional arguments; null with an exception set.
-///
-/// References to the arguments and the function are borrowed: the caller keeps them until the frame is popped.
+/// A frame on the data stack: all but its slots, `stackpointer` and `previous`. It borrows the function.
 ///
 /// # Safety
-/// `n == co_argcount`, no `*args`, keyword-only arguments or generator; the GIL is held.
-pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut Frame {
-    // SAFETY: the caller's contract; the data stack has room for the frame where `has_stack_space` says so.
+/// The data stack has room for a frame of this code, which is the function's; the GIL is held.
+#[inline]
+pub unsafe fn blank(ts: *mut ThreadState, f: *mut FunctionObject, code: *mut CodeObject) -> *mut Frame {
+    // SAFETY: the caller's contract.
     unsafe {
         stats::count(Counter::Pushes);
-        let code: *mut CodeObject = (*f).func_code.cast();
-        if !ThreadState::has_stack_space(ts, (*code).co_framesize as usize) {
-            return push_by_api(ts, f, args, n);
-        }
         let fr: *mut Frame = (*ts).datastack_top.cast();
         (*ts).datastack_top = (*ts).datastack_top.add((*code).co_framesize as usize);
         // Strong: `__code__` of the function may be replaced while the frame runs.
@@ -145,6 +140,25 @@ pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
         (*fr).return_offset = 0;
         (*fr).owner = frame_owner::THREAD;
         (*fr).visited = 0;
+        fr
+    }
+}
+
+/// Pushes and links a frame for a plain function with exactly its positional arguments; null with an exception set.
+///
+/// References to the arguments and the function are borrowed: the caller keeps them until the frame is popped.
+///
+/// # Safety
+/// `n == co_argcount`, no `*args`, keyword-only arguments or generator; the GIL is held.
+pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut Frame {
+    // SAFETY: the caller's contract; the data stack has room for the frame where `has_stack_space` says so.
+    unsafe {
+        let code: *mut CodeObject = (*f).func_code.cast();
+        if !ThreadState::has_stack_space(ts, (*code).co_framesize as usize) {
+            stats::count(Counter::Pushes);
+            return push_by_api(ts, f, args, n);
+        }
+        let fr = blank(ts, f, code);
         (*fr).previous = (*ts).current_frame;
         let locals = Frame::locals(fr);
         let slots = (*code).co_nlocalsplus as usize;
