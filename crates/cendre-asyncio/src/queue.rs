@@ -224,7 +224,7 @@ unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live object; the types are checked before fields are read.
     unsafe {
         let mut f = callable;
-        if type_of(f) == &raw const cendre_cpython::api::PyMethod_Type as *mut _ {
+        if std::ptr::eq(type_of(f), &raw const cendre_cpython::api::PyMethod_Type) {
             f = (*f.cast::<cendre_cpython::methodobject::MethodObject>()).im_func;
         }
         if type_of(f) == &raw mut ffi::PyFunction_Type {
@@ -338,6 +338,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).base_exc_info = (*ts).exc_info;
         (*ls).base_recursion = (*ts).py_recursion_remaining;
         let mut failed = 0;
+        #[expect(clippy::while_immutable_condition, reason = "`take` counts down behind the pointer")]
         while (*ls).todo > 0 {
             let handle = take(b, ls);
             if handle.is_null() {

@@ -133,11 +133,11 @@ pub enum Counter {
     FailedFuture,
     IterationOver,
     Faults,
-    COUNT,
+    Count,
 }
 
 /// Their names in `stats()`.
-pub const COUNTERS: [&str; Counter::COUNT as usize] = [
+pub const COUNTERS: [&str; Counter::Count as usize] = [
     "steps",
     "awaits",
     "resumed_in_place",
@@ -224,7 +224,7 @@ impl LoopState {
     }
 }
 
-static COUNTS: Gil<[u64; Counter::COUNT as usize]> = Gil::new([0; Counter::COUNT as usize]);
+static COUNTS: Gil<[u64; Counter::Count as usize]> = Gil::new([0; Counter::Count as usize]);
 
 /// Counts, for all loops together.
 ///
@@ -240,7 +240,7 @@ pub unsafe fn count(counter: Counter) {
 ///
 /// # Safety
 /// The GIL is held.
-pub unsafe fn counts() -> [u64; Counter::COUNT as usize] {
+pub unsafe fn counts() -> [u64; Counter::Count as usize] {
     // SAFETY: the caller's contract.
     unsafe { *COUNTS.get() }
 }

@@ -176,7 +176,7 @@ unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> 
                 let value = *word(o, e.offset as isize);
                 return if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) };
             }
-            if e.kind == Kind::Class && (*o.cast::<PyTypeObject>()).tp_version_tag as u32 != e.owner_version {
+            if e.kind == Kind::Class && (*o.cast::<PyTypeObject>()).tp_version_tag != e.owner_version {
                 continue;
             }
             // A copy: what runs below may change the cache.
@@ -323,7 +323,7 @@ unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObje
         e.descr = descr as usize;
         if ffi::PyType_Check(o) != 0 {
             let meta = (*class).tp_getattro.map(|f| f as usize);
-            if meta != (*(&raw mut ffi::PyType_Type)).tp_getattro.map(|f| f as usize) || !descr.is_null() {
+            if meta != ffi::PyType_Type.tp_getattro.map(|f| f as usize) || !descr.is_null() {
                 return None;
             }
             let owner: *mut PyTypeObject = o.cast();
@@ -331,7 +331,7 @@ unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObje
             if value.is_null() || api::PyUnstable_Type_AssignVersionTag(owner) == 0 {
                 return None;
             }
-            (e.kind, e.descr, e.owner_version) = (Kind::Class, value as usize, (*owner).tp_version_tag as u32);
+            (e.kind, e.descr, e.owner_version) = (Kind::Class, value as usize, (*owner).tp_version_tag);
             return Some(e);
         }
         if !looks_up_as_usual(class) {

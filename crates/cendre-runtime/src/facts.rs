@@ -329,7 +329,7 @@ impl Facts for LiveFacts {
             let builtin = globals::cell(self.builtins, name)?;
             let in_module = *module != globals::ABSENT;
             let value = if in_module { *module } else { *builtin };
-            (value > globals::UNKNOWN).then(|| GlobalCells {
+            (value > globals::UNKNOWN).then_some(GlobalCells {
                 module: module as u64,
                 builtin: builtin as u64,
                 in_module,
@@ -363,7 +363,7 @@ impl Facts for LiveFacts {
             let class: *mut PyTypeObject = o.cast();
             let plain = (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE != 0
                 && (*class).tp_flags & (1 << 20) == 0 // Py_TPFLAGS_IS_ABSTRACT
-                && (*class).tp_new.map(|f| f as usize) == (*(&raw const ffi::PyBaseObject_Type)).tp_new.map(|f| f as usize)
+                && (*class).tp_new.map(|f| f as usize) == ffi::PyBaseObject_Type.tp_new.map(|f| f as usize)
                 && (*class).tp_alloc.map(|f| f as usize) == Some(ffi::PyType_GenericAlloc as *const () as usize)
                 && (*class).tp_itemsize == 0
                 && (*class).tp_version_tag != 0;
@@ -381,7 +381,7 @@ impl Facts for LiveFacts {
                 return None;
             }
             let function = function_fact((*init.cast::<FunctionObject>()).func_code.cast());
-            Some(ClassFact { version: (*class).tp_version_tag as u32, init: id(init), function })
+            Some(ClassFact { version: (*class).tp_version_tag, init: id(init), function })
         }
     }
 

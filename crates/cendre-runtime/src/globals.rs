@@ -65,12 +65,12 @@ pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const us
         if id < 0 {
             return None;
         }
-        if !table.dicts.contains_key(&(dict as usize)) {
+        if let std::collections::hash_map::Entry::Vacant(e) = table.dicts.entry(dict as usize) {
             if ffi::PyDict_Watch(id, dict) < 0 {
                 ffi::PyErr_Clear();
                 return None;
             }
-            table.dicts.insert(dict as usize, HashMap::default());
+            e.insert(HashMap::default());
         }
         let value = ffi::PyDict_GetItemWithError(dict, name);
         let word = Box::into_raw(Box::new(value as usize));

@@ -84,14 +84,13 @@ impl Translator<'_> {
             },
             _ => None,
         };
-        if let Some((a, b)) = kinds {
-            if let Some(result) = self.unboxed_binary(nb, left, right, a, b) {
+        if let Some((a, b)) = kinds
+            && let Some(result) = self.unboxed_binary(nb, left, right, a, b) {
                 self.stack.truncate(self.stack.len() - 2);
                 self.drop_values(&[left, right]);
                 self.stack.push(result);
                 return Ok(());
             }
-        }
         if op == Opcode::BinaryOpInplaceAddUnicode && !generic && self.append_in_place(i, left, right)? {
             return Ok(());
         }

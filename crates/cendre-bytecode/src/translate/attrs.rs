@@ -18,8 +18,8 @@ impl Translator<'_> {
         let name = *self.code.names.get((i.arg >> 1) as usize).ok_or_else(|| Refusal::new("name out of range"))?;
         let op = self.opcode(i);
         let cache = i.load_attr_cache();
-        if owner.kind == Kind::Object {
-            if let Some(c) = cache {
+        if owner.kind == Kind::Object
+            && let Some(c) = cache {
                 let state = self.before();
                 let version = Imm::Int(i64::from(c.version));
                 use Opcode::*;
@@ -77,10 +77,9 @@ impl Translator<'_> {
                     return Ok(());
                 }
             }
-        }
         // Several classes, or a kind of attribute without a guard of its own.
-        if owner.kind == Kind::Object {
-            if let Some(cache) = self.facts.attr_cache(i.offset) {
+        if owner.kind == Kind::Object
+            && let Some(cache) = self.facts.attr_cache(i.offset) {
                 use Opcode::*;
                 // Without a version what the cache names may be gone.
                 let usual = i.load_attr_cache().filter(|c| c.version != 0).map_or(0, |c| c.descr);
@@ -91,7 +90,6 @@ impl Translator<'_> {
                 }
                 return self.load_attr_cached(owner, name, cache, method);
             }
-        }
         if method {
             return self.stack_op_named(i, "op_load_attr", 1, 2);
         }
@@ -239,8 +237,8 @@ impl Translator<'_> {
         let null = i.arg & 1 != 0;
         let op = self.opcode(i);
         let name = *self.code.names.get((i.arg >> 1) as usize).ok_or_else(|| Refusal::new("name out of range"))?;
-        if self.reads_globals && !self.facts.is_generic(i.offset) {
-            if let Some(cells) = self.facts.global_cells(name) {
+        if self.reads_globals && !self.facts.is_generic(i.offset)
+            && let Some(cells) = self.facts.global_cells(name) {
                 let state = self.before();
                 let at = if cells.in_module {
                     cells.module
@@ -257,7 +255,6 @@ impl Translator<'_> {
                 }
                 return Ok(());
             }
-        }
         if let Some(c) = i.load_global_cache() {
             let state = self.before();
             let fast = match op {
@@ -328,9 +325,9 @@ impl Translator<'_> {
             },
             _ => None,
         };
-        if let (Some((class, get)), Kind::Object) = (class, left.kind) {
-            if let Some(o) = self.guarded(left, class) {
-                if let Some(n) = self.to_int(right) {
+        if let (Some((class, get)), Kind::Object) = (class, left.kind)
+            && let Some(o) = self.guarded(left, class)
+                && let Some(n) = self.to_int(right) {
                     let state = self.before();
                     let v = self.value(get, Imm::None, &[o, n], Some(state));
                     let v = self.duplicate(Val::object(v, false));
@@ -339,8 +336,6 @@ impl Translator<'_> {
                     self.drop_values(&[Val { class: Some(self.known.int), ..right }, left]);
                     return Ok(());
                 }
-            }
-        }
         self.generic_binary("subscr", &[])
     }
 
@@ -352,14 +347,12 @@ impl Translator<'_> {
             None => {
                 let state = self.before();
                 let o = self.value(Op::GuardType, Imm::Obj(ObjId(class)), &[v.v], Some(state));
-                if let Some(home) = v.home {
-                    if let Some(c) = &mut self.locals[home as usize].cached {
-                        if c.v == v.v {
+                if let Some(home) = v.home
+                    && let Some(c) = &mut self.locals[home as usize].cached
+                        && c.v == v.v {
                             c.class = Some(class);
                             c.v = o;
                         }
-                    }
-                }
                 Some(o)
             }
         }
@@ -371,8 +364,8 @@ impl Translator<'_> {
         let op = self.opcode(i);
         if op == Opcode::StoreSubscrListInt && container.kind == Kind::Object {
             let list = self.known.list;
-            if let Some(o) = self.guarded(container, list) {
-                if let Some(n) = self.to_int(key) {
+            if let Some(o) = self.guarded(container, list)
+                && let Some(n) = self.to_int(key) {
                     // Bounds first (a read), then the new reference, then the store, which cannot leave any more.
                     let state = self.before();
                     self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
@@ -385,7 +378,6 @@ impl Translator<'_> {
                     self.drop_values(&[Val::object(old, true), container, key]);
                     return Ok(());
                 }
-            }
         }
         self.observe();
         let (value, container, key) = (self.to_object(value), self.to_object(container), self.to_object(key));
@@ -406,8 +398,8 @@ impl Translator<'_> {
             Opcode::UnpackSequenceList => Some(self.known.list),
             _ => v.class.filter(|c| *c == self.known.tuple && !self.facts.is_generic(i.offset)),
         };
-        if let (Some(class), Kind::Object, true) = (class, v.kind, n <= 16) {
-            if let Some(o) = self.guarded(v, class) {
+        if let (Some(class), Kind::Object, true) = (class, v.kind, n <= 16)
+            && let Some(o) = self.guarded(v, class) {
                 let state = self.before();
                 let size = self.value(Op::Size, Imm::None, &[o], None);
                 let wanted = self.const_int(n as i64);
@@ -427,7 +419,6 @@ impl Translator<'_> {
                 self.drop_values(&[v]);
                 return Ok(());
             }
-        }
         self.stack_op_named(i, "op_unpack_sequence", 1, n)
     }
 

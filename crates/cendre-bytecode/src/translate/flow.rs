@@ -112,11 +112,10 @@ impl Flow {
             out.extend([a.behind, a.yield_value, a.get_awaitable]);
             return out;
         }
-        if i.falls_through() {
-            if let Some(next) = instrs.get(n + 1) {
+        if i.falls_through()
+            && let Some(next) = instrs.get(n + 1) {
                 out.push(next.start);
             }
-        }
         out.extend(i.jump_target);
         out
     }

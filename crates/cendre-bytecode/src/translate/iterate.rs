@@ -21,8 +21,8 @@ impl Translator<'_> {
             Opcode::ForIterGen => Some(k.generator),
             _ => None,
         };
-        if let Some(class) = class {
-            if let Some(o) = self.guarded(it, class) {
+        if let Some(class) = class
+            && let Some(o) = self.guarded(it, class) {
                 let top = self.stack.len();
                 self.stack[top - 1] = Val { v: o, class: Some(class), ..it };
                 match op {
@@ -67,7 +67,6 @@ impl Translator<'_> {
                     }
                 }
             }
-        }
         self.observe();
         let state = self.raising();
         let pair = self.emit_many(Op::CallPair, Imm::Helper("for_iter"), &[it.v], 0, Some(state), 0);

@@ -289,11 +289,10 @@ impl Translator<'_> {
             (_, Imm::Bool(b)) => (op as u8, u64::from(*b)),
             _ => (op as u8, 0),
         };
-        if let (Some((block, v)), Some(at)) = (self.consts.get(&key), self.at) {
-            if *block == at {
+        if let (Some((block, v)), Some(at)) = (self.consts.get(&key), self.at)
+            && *block == at {
                 return *v;
             }
-        }
         let v = self.value(op, imm, &[], None);
         if let Some(at) = self.at {
             self.consts.insert(key, (at, v));

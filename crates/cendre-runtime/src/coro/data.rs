@@ -190,6 +190,7 @@ pub struct CoroData {
     /// Their number, and of those that are out in line.
     pub shelved: usize,
     /// Cells of the places in this code that resume generators.
+    #[expect(clippy::vec_box, reason = "machine code holds their addresses")]
     pub(super) cells: Vec<Box<ResumeCell>>,
     /// The awaits of this code that ran or were compiled, by the front end's number.
     pub sites: Vec<Option<Box<AwaitSite>>>,

@@ -127,7 +127,7 @@ pub struct SiteReport {
 /// The record is alive; the GIL is held.
 pub unsafe fn sites(record: *mut CodeRecord) -> Vec<SiteReport> {
     // SAFETY: the caller's contract; nothing here runs Python code.
-    unsafe { (&(*record).coro.sites).iter().flatten().map(|site| site.report()).filter(|r| r.calls > 0).collect() }
+    unsafe { (*record).coro.sites.iter().flatten().map(|site| site.report()).filter(|r| r.calls > 0).collect() }
 }
 
 /// All counters, summed over the living code objects and what the dead ones left.
@@ -140,7 +140,7 @@ pub unsafe fn stats() -> CoroStats {
         let mut sum = data::buried();
         for record in record::all() {
             sum.add(&(*record).coro.stats);
-            for site in (&(*record).coro.sites).iter().flatten() {
+            for site in (*record).coro.sites.iter().flatten() {
                 sum.add_site(site);
             }
         }

@@ -151,11 +151,10 @@ pub unsafe extern "C" fn call_owned(
                 if let Some(res) = call_python(ts, f, args, n, mask) {
                     return res;
                 }
-                if vectorcall::settle(ts, f) {
-                    if let Some(res) = call_python(ts, f, args, n, mask) {
+                if vectorcall::settle(ts, f)
+                    && let Some(res) = call_python(ts, f, args, n, mask) {
                         return res;
                     }
-                }
             }
             // As the interpreter's own vectorcall would, but for the references.
             let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
