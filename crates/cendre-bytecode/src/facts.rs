@@ -136,6 +136,8 @@ pub trait Facts {
     fn type_version(&self, version: u32) -> Option<ObjId>;
     /// The inline cache of the attribute site at a unit: its address.
     fn attr_cache(&self, unit: u32) -> Option<u64>;
+    /// Somebody awaits what the function returns.
+    fn is_awaited(&self) -> bool;
     /// Sites that failed so often that their specialisation must not be used again (units).
     fn is_generic(&self, unit: u32) -> bool;
 }

@@ -49,6 +49,9 @@ impl Facts for Invented {
     fn attr_cache(&self, _unit: u32) -> Option<u64> {
         Some(4096)
     }
+    fn is_awaited(&self) -> bool {
+        true
+    }
     fn is_generic(&self, _unit: u32) -> bool {
         self.generic
     }

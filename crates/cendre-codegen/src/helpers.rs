@@ -78,6 +78,8 @@ pub static HELPERS: &[Helper] = &[
     h("init_not_none", Prefix::None),
     // generators and awaits
     h("await_call", Prefix::Frame),
+    h("await_words", Prefix::Frame),
+    h("pass_call", Prefix::Frame),
     h("await_finish", Prefix::Frame),
     h("await_watched", Prefix::None),
     h("send", Prefix::Frame),

@@ -33,8 +33,12 @@ pub mod tag {
     pub const RETURNED_INT: i64 = 4;
     /// The same: the bits of a double.
     pub const RETURNED_FLOAT: i64 = 5;
+    /// Only to callers that await the result ([`AWAITED`]): a coroutine that has not begun, in a shell.
+    pub const PREPARED: i64 = 6;
     /// Added to a body's entry index by a direct call that takes numbers.
     pub const TAKES_NUMBERS: i64 = 1 << 32;
+    /// Added to the entry index by a caller that awaits what the function returns.
+    pub const AWAITED: i64 = 1 << 33;
 }
 
 /// Why no code was made. Never a reason to fail: the function stays interpreted.

@@ -91,6 +91,16 @@ impl Cond {
     }
 }
 
+/// What call instruction the operands are those of.
+pub mod form {
+    /// CALL: callable, self or null, arguments.
+    pub const POSITIONAL: i64 = 0;
+    /// CALL_KW: the same, and a tuple of the names of the last ones.
+    pub const KEYWORDS: i64 = 1;
+    /// CALL_FUNCTION_EX: callable, null, positional arguments, dict of keywords or null.
+    pub const UNPACKED: i64 = 2;
+}
+
 /// Effect flags of a row.
 pub mod effect {
     /// Result depends on the arguments alone; may be removed, moved, merged.
@@ -383,6 +393,13 @@ ops! {
     AwaitRaw "await.raw" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
     /// `await.call` whose value the function returns at once: where its own caller takes numbers, it may end in here with the number.
     AwaitTail "await.tail" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
+    /// `await.call` with keywords or unpacked arguments: the operands of the call instruction. Immediates: await site number, form of the call ([`form`]).
+    AwaitWords "await.words" (Rest) IntInt -> Pair, WRITES | OBSERVABLE | RAISES;
+    /// Does the caller await what this function returns?
+    IsAwaited "is_awaited" () None -> Bool, READS;
+    /// The call of `return f(...)` in a function whose caller awaits the result: operands of the call instruction. Result owned; but where the callee is a coroutine
+    /// function the function ends in here, with a coroutine that has not begun. Immediates: unit of the RETURN_VALUE, form of the call ([`form`]).
+    PassCall "pass.call" (Rest) IntInt -> Object, WRITES | OBSERVABLE | RAISES;
     /// Sends a value to a receiver. (tag, value): 0 = finished (StopIteration's value), 1 = yielded the value.
     Send "send" (Object, Object) Int -> Pair, WRITES | OBSERVABLE | RAISES;
     /// What a suspended awaited call yielded (argument: its tag): owned.

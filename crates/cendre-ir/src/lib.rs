@@ -19,5 +19,5 @@ pub mod verify;
 pub use function::{
     AwaitSite, Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
 };
-pub use inst::{Arg, Cond, ImmKind, Op, Res, effect};
+pub use inst::{Arg, Cond, ImmKind, Op, Res, effect, form};
 pub use types::{Kinds, ObjId, Type};

@@ -4,13 +4,14 @@
 //! Invariant: everything that can go wrong is looked at before anything is done; then the answer is `None`, nothing has happened, and the
 //! call is made the ordinary way, which words the TypeError. Read docs/internals/runtime.md, "Frames".
 
-use crate::body::Body;
+use crate::body::{self, Body};
 use crate::frames;
 use crate::record::{self, CodeRecord};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
+use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
@@ -72,22 +73,28 @@ unsafe fn runnable(ts: *mut ThreadState, f: *mut FunctionObject) -> *mut CodeRec
     }
 }
 
-/// Makes the frame of a call; `None`: make the call the ordinary way, nothing has happened.
+/// Where the arguments of a call go.
+pub struct Plan {
+    /// Positional arguments that fill parameters.
+    filled: usize,
+    /// The slot of each keyword argument, or [`SURPLUS`].
+    places: [u16; MOST_KEYWORDS],
+}
+
+/// How these arguments fit a function; `None`: not, or not so simply. Looks only.
 ///
 /// # Safety
-/// Live objects that the caller keeps, but for those of the masks, until the frame is popped; the GIL is held.
-pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<Bound> {
-    // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
+/// `f` is a live function with the code object `code`; the arguments are alive; the GIL is held.
+#[inline]
+pub unsafe fn plan(f: *mut FunctionObject, code: *mut CodeObject, args: &Args) -> Option<Plan> {
+    // SAFETY: the caller's contract.
     unsafe {
-        let record = runnable(ts, f);
-        if record.is_null() || args.keywords > MOST_KEYWORDS || args.n > MOST_ARGS {
+        if args.keywords > MOST_KEYWORDS || args.n > MOST_ARGS {
             return None;
         }
-        let code: *mut CodeObject = (*f).func_code.cast();
-        let flags = (*code).co_flags;
         let (positional, kwonly) = ((*code).co_argcount as usize, (*code).co_kwonlyargcount as usize);
         let parameters = positional + kwonly;
-        if args.n > positional && flags & co_flags::VARARGS == 0 {
+        if args.n > positional && (*code).co_flags & co_flags::VARARGS == 0 {
             return None;
         }
         let filled = args.n.min(positional);
@@ -109,23 +116,35 @@ pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) ->
                 return None;
             }
         }
-        let body = (*record).artifact.as_ref()?.body();
+        Some(Plan { filled, places })
+    }
+}
 
-        // Nothing can be refused any more. What follows may collect garbage, hence run code that pushes frames above this one.
-        let fr = push(ts, f, code);
-        let locals = Frame::locals(fr);
+/// Fills the slots of a frame, all of them unbound, as planned. False: there is no memory, an exception is set; references of arguments in the
+/// masks that have no slot are gone in any case.
+///
+/// # Safety
+/// As for [`plan`], whose answer for these arguments `plan` is, with nothing changed since; `locals` are the slots of a frame of `code`.
+pub unsafe fn fill(f: *mut FunctionObject, code: *mut CodeObject, locals: *mut StackRef, args: &Args, plan: &Plan) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let flags = (*code).co_flags;
+        let positional = (*code).co_argcount as usize;
+        let parameters = positional + (*code).co_kwonlyargcount as usize;
+        let defaults: *mut TupleObject = (*f).func_defaults.cast();
+        let count = if defaults.is_null() { 0 } else { (*defaults).ob_base.ob_size as usize };
         let place = |slot: usize, value: *mut PyObject, owned: bool| {
             *locals.add(slot) = if owned { StackRef::from_steal(value) } else { StackRef::from_borrow(value) };
         };
-        for i in 0..filled {
+        for i in 0..plan.filled {
             place(i, *args.positional.add(i), args.owned >> i & 1 != 0);
         }
-        for (k, to) in places[..args.keywords].iter().enumerate() {
+        for (k, to) in plan.places[..args.keywords].iter().enumerate() {
             if *to != SURPLUS {
                 place(*to as usize, *args.values.add(k), args.values_owned >> k & 1 != 0);
             }
         }
-        for slot in filled..parameters {
+        for slot in plan.filled..parameters {
             if (*locals.add(slot)).is_null() {
                 let value = if slot < positional {
                     *TupleObject::items(defaults).add(slot + count - positional)
@@ -141,8 +160,30 @@ pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) ->
         }
         if flags & co_flags::VARKEYWORDS != 0 {
             let slot = locals.add(parameters + usize::from(flags & co_flags::VARARGS != 0));
-            complete &= surplus_keywords(slot, args, &places);
+            complete &= surplus_keywords(slot, args, &plan.places);
         }
+        complete
+    }
+}
+
+/// Makes the frame of a call; `None`: make the call the ordinary way, nothing has happened.
+///
+/// # Safety
+/// Live objects that the caller keeps, but for those of the masks, until the frame is popped; the GIL is held.
+pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<Bound> {
+    // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
+    unsafe {
+        let record = runnable(ts, f);
+        if record.is_null() {
+            return None;
+        }
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let plan = plan(f, code, args)?;
+        let body = (*record).artifact.as_ref()?.body();
+
+        // Nothing can be refused any more. What follows may collect garbage, hence run code that pushes frames above this one.
+        let fr = push(ts, f, code);
+        let complete = fill(f, code, Frame::locals(fr), args, &plan);
         // No memory: the body is not run, the frame is popped as if it had raised.
         Some(Bound { fr, record, body: complete.then_some(body) })
     }
@@ -153,22 +194,42 @@ pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) ->
 /// # Safety
 /// `bound` was made last by [`bind`] on this thread, with nothing pushed since; the GIL is held.
 pub unsafe fn run(ts: *mut ThreadState, bound: Bound) -> *mut PyObject {
+    // SAFETY: the caller's contract; no body answers PREPARED without having been told that it is awaited.
+    unsafe { run_at(ts, bound, 0).unwrap_or_else(|shell| shell.cast()) }
+}
+
+/// The same for a caller who awaits the result: `Err` is a coroutine that the function was about to return, not begun and in a shell of ours.
+///
+/// # Safety
+/// As for [`run`].
+pub unsafe fn run_awaited(ts: *mut ThreadState, bound: Bound) -> Result<*mut PyObject, *mut GenObject> {
+    // SAFETY: the caller's contract.
+    unsafe { run_at(ts, bound, body::AWAITED) }
+}
+
+#[inline(always)]
+unsafe fn run_at(ts: *mut ThreadState, bound: Bound, at: u64) -> Result<*mut PyObject, *mut GenObject> {
     // SAFETY: the frame is complete.
     unsafe {
         let fr = bound.fr;
         (*fr).previous = (*ts).current_frame;
         let Some(body) = bound.body else {
             frames::pop(ts, fr);
-            return ptr::null_mut();
+            return Ok(ptr::null_mut());
         };
         if (*bound.record).version != (*ts).eval_breaker {
             // What ran since it was bound switched a tool on, or an event came: the interpreter sees to that at the start of the code.
-            return frames::leave(ts, fr, false);
+            return Ok(frames::leave(ts, fr, false));
         }
         (*ts).current_frame = fr;
         (*ts).py_recursion_remaining -= 1;
-        let result = body(ts, fr, 0);
-        frames::finish(ts, fr, bound.record, result)
+        let result = body(ts, fr, at);
+        if result.tag == body::PREPARED {
+            (*ts).py_recursion_remaining += 1;
+            frames::pop(ts, fr);
+            return Err(result.value as *mut GenObject);
+        }
+        Ok(frames::finish(ts, fr, bound.record, result))
     }
 }
 

@@ -17,6 +17,11 @@ pub const YIELDED: u64 = cendre_codegen::tag::YIELDED as u64;
 pub const RETURNED_INT: u64 = cendre_codegen::tag::RETURNED_INT as u64;
 /// The same: the bits of a double.
 pub const RETURNED_FLOAT: u64 = cendre_codegen::tag::RETURNED_FLOAT as u64;
+/// Only to callers that await the result: the function was about to return a coroutine that nobody else has seen and that has not begun. `value` is
+/// the shell that it lies in (see `coro/pass.rs`).
+pub const PREPARED: u64 = cendre_codegen::tag::PREPARED as u64;
+/// Added to a body's entry index: the caller awaits what the function returns.
+pub const AWAITED: u64 = cendre_codegen::tag::AWAITED as u64;
 
 /// How a body ended.
 #[repr(C)]

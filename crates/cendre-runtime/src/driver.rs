@@ -355,6 +355,26 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
     }
 }
 
+/// Compiles a record's code again for a function of it: something is known now that was not when it was compiled.
+///
+/// # Safety
+/// The record has a body, the function is alive; the GIL is held. May run Python code.
+pub unsafe fn compile_anew(record: *mut CodeRecord, subject: Subject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if (*record).compiles >= MOST_COMPILES {
+            return;
+        }
+        give_up(record, State::Cold, String::new());
+        // The reason of a refusal is kept in the record.
+        if (*record).on_demand {
+            let _ = compile(subject);
+        } else {
+            compiler::offer(record, subject, true);
+        }
+    }
+}
+
 /// Compiles a record's code again, for a frame that has just left it or for what the sampler sees.
 unsafe fn recompile(record: *mut CodeRecord) {
     // SAFETY: as in `left`; the running frame holds the code object.

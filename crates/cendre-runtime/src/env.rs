@@ -192,6 +192,11 @@ impl PlainEnv {
                             sites.insert((*number, unit), site);
                         }
                     }
+                    (Op::AwaitWords, Imm::IntInt(number, _), Some(state)) => {
+                        // Made before it is needed.
+                        let unit = function.states[state.index()].unit;
+                        let _ = await_site(record, *number, unit, None);
+                    }
                     (Op::Send | Op::GenNext, ..) => cells.push((*record).coro.new_cell() as u64),
                     _ => {}
                 }

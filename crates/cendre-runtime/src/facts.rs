@@ -402,6 +402,10 @@ impl Facts for LiveFacts {
         }
     }
 
+    fn is_awaited(&self) -> bool {
+        // SAFETY: the record of the code that is compiled.
+        unsafe { (*self.record).awaited }
+    }
     fn is_generic(&self, unit: u32) -> bool {
         // SAFETY: the record lives while it is being compiled.
         unsafe { (*self.record).all_generic || (*self.record).generic.contains(&unit) }

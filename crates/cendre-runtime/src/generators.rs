@@ -3,7 +3,9 @@
 //! Invariant: what is made is what the interpreter would have made, suspended behind RETURN_GENERATOR, everything in its frame owned.
 //! Read docs/internals/awaits.md; `coro/bind.rs` fills the frame.
 
-use crate::coro::{bind, data};
+use crate::binding::Args;
+use crate::coro::bind::{self, Bind};
+use crate::coro::data;
 use crate::record;
 use cendre_bytecode::Opcode;
 use cendre_cpython::StackRef;
@@ -49,9 +51,18 @@ pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
             ffi::PyErr_Clear();
             return None;
         }
-        if !bind::bind(made, f, start, args, n) {
-            refcount::decref(made.cast());
-            return None;
+        let null = core::ptr::null();
+        let args = Args { positional: args, n, owned: mask, names: null, values: null, keywords: 0, values_owned: 0 };
+        match bind::bind(made, f, start, &args) {
+            Bind::Done => {}
+            Bind::Refused => {
+                refcount::decref(made.cast());
+                return None;
+            }
+            Bind::Raised => {
+                refcount::decref(made.cast());
+                return Some(core::ptr::null_mut());
+            }
         }
         let fr = &raw mut (*made).gi_iframe;
         (*fr).instr_ptr = first;
@@ -62,11 +73,6 @@ pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
             *locals.add(i) = (*locals.add(i)).make_heap_safe();
         }
         (*made).gi_frame_state = frame_state::FRAME_CREATED;
-        for i in 0..n {
-            if mask >> i & 1 != 0 {
-                refcount::decref(*args.add(i));
-            }
-        }
         Some(made.cast())
     }
 }

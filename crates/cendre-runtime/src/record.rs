@@ -62,6 +62,8 @@ pub struct CodeRecord {
     pub all_generic: bool,
     /// It runs with several dicts of globals: its global variables are not read through the cells of one of them.
     pub any_globals: bool,
+    /// Somebody awaits what calls of it return: it is compiled to pass awaited calls on (`coro/pass.rs`).
+    pub awaited: bool,
     /// Its address is in machine code somewhere.
     pub pinned: bool,
     /// Times compiled.
@@ -200,6 +202,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             state: State::Cold,
             all_generic: false,
             any_globals: false,
+            awaited: false,
             pinned: false,
             compiles: 0,
             samples: 0,

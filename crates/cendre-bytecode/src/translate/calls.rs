@@ -5,12 +5,30 @@ use super::state::{Kind, Val};
 use super::{MOST_ARGUMENTS, Refusal, Translator, flag};
 use crate::facts::FunctionFact;
 use crate::{Edge, Instr, Opcode};
-use cendre_ir::{Imm, ObjId, Op, Value};
+use cendre_ir::{Imm, ObjId, Op, Value, form};
 
 /// What a call consumes: callable, self or null, arguments; and which of them are owned.
 pub(super) struct Operands {
     pub args: Vec<Value>,
     pub own: u64,
+}
+
+/// How many entries of the stack a call instruction takes.
+fn operands(i: &Instr) -> usize {
+    match i.base {
+        Opcode::CallFunctionEx => 4,
+        Opcode::CallKw => i.arg as usize + 3,
+        _ => i.arg as usize + 2,
+    }
+}
+
+/// What a call instruction is to `await.words` and `pass.call`.
+fn form_of(i: &Instr) -> i64 {
+    match i.base {
+        Opcode::CallFunctionEx => form::UNPACKED,
+        Opcode::CallKw => form::KEYWORDS,
+        _ => form::POSITIONAL,
+    }
 }
 
 impl Translator<'_> {
@@ -23,6 +41,9 @@ impl Translator<'_> {
         }
         if let Some(shape) = self.flow.awaits.get(&i.start).copied() {
             return self.awaited_call(i, shape);
+        }
+        if matches!(self.opcode(i), Opcode::Call | Opcode::CallPyExactArgs | Opcode::CallPyGeneral | Opcode::CallBoundMethodExactArgs | Opcode::CallBoundMethodGeneral) {
+            self.pass_on(i, n + 2)?;
         }
         let generic = self.facts.is_generic(i.offset);
         if !generic && self.opcode(i) == Opcode::CallListAppend && self.known.list_append != 0 && n == 1 && me.kind == Kind::Object {
@@ -66,6 +87,49 @@ impl Translator<'_> {
             self.stack.push(Val::object(v, true));
         }
         self.observed();
+        Ok(())
+    }
+
+    /// CALL_KW and CALL_FUNCTION_EX.
+    pub fn call_wide(&mut self, i: &Instr) -> Result<(), Refusal> {
+        if let Some(shape) = self.flow.awaits.get(&i.start).copied() {
+            return self.awaited_call(i, shape);
+        }
+        if i.arg as usize <= MOST_ARGUMENTS {
+            self.pass_on(i, operands(i))?;
+        }
+        self.stack_op(i)
+    }
+
+    /// `return f(...)` in a function whose result somebody awaits: where that is so in this activation, it may end with a coroutine of `f` that has not begun.
+    /// What follows is translated for all others.
+    fn pass_on(&mut self, i: &Instr, operands: usize) -> Result<(), Refusal> {
+        let back = &self.instrs[self.flow.index_of(i.next)];
+        let tail = back.base == Opcode::ReturnValue
+            && self.facts.is_awaited()
+            && self.code.flags & flag::ANY_GENERATOR == 0
+            && self.table.lookup(i.offset).is_none()
+            && self.stack.len() == operands;
+        if !tail {
+            return Ok(());
+        }
+        let returned_at = back.offset;
+        let awaited = self.value(Op::IsAwaited, Imm::None, &[], None);
+        let (yes, no) = self.branch(awaited);
+        let (stack, locals) = (self.stack.clone(), self.locals.clone());
+        self.at = Some(yes);
+        self.f.blocks[yes.index()].cold = true;
+        self.observe();
+        let given = self.take_operands(operands)?;
+        let state = self.raising();
+        let imm = Imm::IntInt(i64::from(returned_at), form_of(i));
+        if let Some(v) = self.emit(Op::PassCall, imm, &given.args, given.own, Some(state)) {
+            let state = self.state_at(returned_at);
+            self.emit(Op::Return, Imm::None, &[v], 0, Some(state));
+        }
+        self.at = Some(no);
+        (self.stack, self.locals) = (stack, locals);
+        self.before = None;
         Ok(())
     }
 
@@ -247,23 +311,26 @@ impl Translator<'_> {
 
     /// `await f(...)`: three ways on, each an edge of its own.
     fn awaited_call(&mut self, i: &Instr, shape: AwaitShape) -> Result<(), Refusal> {
-        let n = i.arg as usize;
-        let callable = self.peek(n + 2)?;
-        let function = self.function_called(i, callable);
+        let n = operands(i);
+        let callable = self.peek(n)?;
+        let function = self.function_called(i, callable).filter(|_| i.base == Opcode::Call);
         if let Some(f) = function.filter(|f| f.flags & flag::COROUTINE != 0) {
             self.awaited.insert(shape.site, f.code);
         }
         self.observe();
-        let operands = self.take_operands(n + 2)?;
+        let operands = self.take_operands(n)?;
         let state = self.raising();
-        let wanted = self.number_wanted(shape.behind);
-        let returned = self.stack.is_empty() && self.instrs[self.flow.index_of(shape.behind)].base == Opcode::ReturnValue;
+        let wide = i.base != Opcode::Call;
+        let wanted = if wide { None } else { self.number_wanted(shape.behind) };
+        let returned = !wide &&  self.stack.is_empty() && self.instrs[self.flow.index_of(shape.behind)].base == Opcode::ReturnValue;
         let op = match wanted {
             Some(_) => Op::AwaitRaw,
             None if returned => Op::AwaitTail,
             None => Op::AwaitCall,
         };
-        let pair = self.emit_many(op, Imm::Int(i64::from(shape.site)), &operands.args, operands.own, Some(state), 0);
+        let site = i64::from(shape.site);
+        let (op, imm) = if wide { (Op::AwaitWords, Imm::IntInt(site, form_of(i))) } else { (op, Imm::Int(site)) };
+        let pair = self.emit_many(op, imm, &operands.args, operands.own, Some(state), 0);
         let [tag, value] = pair[..] else { return Ok(()) };
 
         self.f.set_type(value, cendre_ir::Type::OBJECT);

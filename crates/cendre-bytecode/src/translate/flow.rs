@@ -24,7 +24,7 @@ pub(crate) struct Flow {
     pub start: u32,
 }
 
-/// `CALL; GET_AWAITABLE; LOAD_CONST None; SEND; YIELD_VALUE; RESUME; ...; END_SEND`
+/// `CALL; GET_AWAITABLE; LOAD_CONST None; SEND; YIELD_VALUE; RESUME; ...; END_SEND`; also of CALL_KW and CALL_FUNCTION_EX.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AwaitShape {
     pub site: u32,
@@ -256,8 +256,8 @@ fn find_awaits(instrs: &[Instr], index: &HashMap<u32, usize>) -> HashMap<u32, Aw
     let mut out = HashMap::default();
     for (n, w) in instrs.windows(6).enumerate() {
         let [call, get, none, send, yield_value, resume] = w else { continue };
-        if call.base != Opcode::Call
-            || call.arg as usize > super::MOST_ARGUMENTS
+        if !matches!(call.base, Opcode::Call | Opcode::CallKw | Opcode::CallFunctionEx)
+            || call.base != Opcode::CallFunctionEx && call.arg as usize > super::MOST_ARGUMENTS
             || get.base != Opcode::GetAwaitable
             || none.base != Opcode::LoadConst
             || send.base != Opcode::Send

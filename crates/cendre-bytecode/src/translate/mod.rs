@@ -551,6 +551,7 @@ impl Translator<'_> {
             ForIter => self.for_iter(i)?,
             UnpackSequence => self.unpack_sequence(i)?,
             Call => self.call(i)?,
+            CallKw | CallFunctionEx => self.call_wide(i)?,
             Send => self.send(i)?,
             EndSend => self.end_send()?,
             YieldValue => self.yield_value(i)?,

@@ -55,22 +55,11 @@ impl Lower<'_> {
         let object = self.iconst(tag::RETURNED);
         self.jump(done, &[r[0], r[1], yielded_there, object]);
 
-        // If tools changed meanwhile they want to see how an awaited object ends.
         self.b.switch_to_block(done);
         if i.own & 1 != 0 {
             self.drop_value(i.args[0], None)?;
         }
-        let (watched, told) = (self.cold_block(), self.new_block());
-        let after: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(told, types::I64));
-        let changed = self.version_changed();
-        let args = [t, value, kind].map(BlockArg::Value);
-        self.b.ins().brif(changed, watched, &[], told, &args);
-        self.b.switch_to_block(watched);
-        let r = self.call_helper("await_watched", &[t, kind, value], Ret::Pair)?;
-        let object = self.iconst(tag::RETURNED);
-        self.jump(told, &[r[0], r[1], object]);
-        self.b.switch_to_block(told);
-        let [t, value, kind] = after;
+        let [t, value, kind] = self.await_watched([t, value, kind])?;
         self.finish_pair(i, t, value)?;
         self.awaited.insert(i.results[0], super::Awaited { kind, yielded });
         if i.op == Op::AwaitTail {
@@ -84,6 +73,61 @@ impl Lower<'_> {
             self.b.switch_to_block(object_there);
         }
         Ok(())
+    }
+
+    /// `await.words`: always by the runtime.
+    pub(super) fn await_words(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::IntInt(site, form) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        self.place_words(i);
+        let given = [site, form, i.args.len() as i64, i.own as i64].map(|n| self.iconst(n));
+        let r = self.call_helper("await_words", &given, Ret::Pair)?;
+        let (fr, offset) = (self.fr, self.stack_slot(0));
+        let yielded = self.load(fr, offset);
+        let object = self.iconst(tag::RETURNED);
+        let [t, value, kind] = self.await_watched([r[0], r[1], object])?;
+        self.finish_pair(i, t, value)?;
+        self.awaited.insert(i.results[0], super::Awaited { kind, yielded });
+        Ok(())
+    }
+
+    /// `pass.call`: out of the function with a coroutine that has not begun, or the call's result.
+    pub(super) fn pass_call(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let Imm::IntInt(returned_at, form) = i.imm else { return bad(i) };
+        let unit = self.state(i)?.unit;
+        self.set_instr_ptr(unit);
+        self.place_words(i);
+        let given = [form, i.args.len() as i64, i.own as i64].map(|n| self.iconst(n));
+        let r = self.call_helper("pass_call", &given, Ret::Pair)?;
+        let (t, value) = (r[0], r[1]);
+        let raised = self.is_const(t, tag::RAISED);
+        let exit = self.raise_exit(i)?;
+        self.branch_if(raised, exit);
+        let (prepared, object) = (self.new_block(), self.new_block());
+        self.b.ins().brif(t, prepared, &[], object, &[]);
+        self.b.switch_to_block(prepared);
+        self.set_instr_ptr(returned_at as u32);
+        self.b.ins().return_(&[t, value]);
+        self.b.switch_to_block(object);
+        self.set(i, 0, value);
+        Ok(())
+    }
+
+    /// If tools changed during an awaited call they want to see how an awaited object ends. Tag, value, and the kind of value.
+    fn await_watched(&mut self, answer: [ir::Value; 3]) -> Result<[ir::Value; 3], CodegenError> {
+        let [t, value, kind] = answer;
+        let (watched, told) = (self.cold_block(), self.new_block());
+        let after: [ir::Value; 3] = core::array::from_fn(|_| self.b.append_block_param(told, types::I64));
+        let changed = self.version_changed();
+        let args = [t, value, kind].map(BlockArg::Value);
+        self.b.ins().brif(changed, watched, &[], told, &args);
+        self.b.switch_to_block(watched);
+        let r = self.call_helper("await_watched", &[t, kind, value], Ret::Pair)?;
+        let object = self.iconst(tag::RETURNED);
+        self.jump(told, &[r[0], r[1], object]);
+        self.b.switch_to_block(told);
+        Ok(after)
     }
 
     fn await_in_line(

@@ -26,6 +26,13 @@ impl Lower<'_> {
             Op::CallPy | Op::CallPyRaw | Op::CallInit => self.call_direct(i),
             Op::RetInt | Op::RetFloat => self.returned_number(i),
             Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail => self.await_call(i),
+            Op::AwaitWords => self.await_words(i),
+            Op::PassCall => self.pass_call(i),
+            Op::IsAwaited => {
+                let v = self.is_awaited;
+                self.set(i, 0, v);
+                Ok(())
+            }
             Op::Send => self.send(i),
             Op::GenNext => self.gen_next(i),
             Op::Yielded => {
@@ -124,11 +131,7 @@ impl Lower<'_> {
         let unit = self.state(i)?.unit;
         self.set_instr_ptr(unit);
         let fr = self.fr;
-        for (n, &v) in i.args.iter().enumerate() {
-            let x = self.v(v);
-            let offset = self.stack_slot(n as u32);
-            self.store(x, fr, offset);
-        }
+        self.place_words(i);
         let op = self.env.helper(name).ok_or_else(|| CodegenError::Helper(name.to_owned()))?;
         let op = self.iconst(op as i64);
         let counts = self.iconst(oparg & 0xffff_ffff | (i.args.len() as i64) << 32 | (i.results.len() as i64) << 48);
@@ -143,6 +146,16 @@ impl Lower<'_> {
             self.set(i, n, v);
         }
         Ok(())
+    }
+
+    /// All arguments to the bottom of the eval stack, as plain words.
+    pub(super) fn place_words(&mut self, i: &InstData) {
+        let fr = self.fr;
+        for (n, &v) in i.args.iter().enumerate() {
+            let x = self.v(v);
+            let offset = self.stack_slot(n as u32);
+            self.store(x, fr, offset);
+        }
     }
 
     /// Arguments to the scratch words; answers (callable, address of the first argument, their number), self included if there is one.

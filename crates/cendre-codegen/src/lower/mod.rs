@@ -51,6 +51,8 @@ pub(crate) struct Lower<'a> {
     pub version: ir::Value,
     /// Not zero: a number may be returned unboxed.
     takes_numbers: ir::Value,
+    /// The caller awaits the result.
+    is_awaited: ir::Value,
     /// Not zero once a finaliser ran while somebody held the frame; only where `looked` asks for it.
     pub looked: Option<Variable>,
     /// Bytecode and block that `looked` speaks of.
@@ -99,7 +101,10 @@ pub(crate) fn lower(
     let (ts, fr, at) = (b.block_params(prologue)[0], b.block_params(prologue)[1], b.block_params(prologue)[2]);
     let word = b.ins().load(types::I64, MemFlagsData::trusted(), ts, env.offsets().ts_eval_breaker);
     let version = b.ins().band_imm_s(word, !0xff);
-    let takes_numbers = b.ins().ushr_imm_u(at, 32);
+    let flags = b.ins().ushr_imm_u(at, 32);
+    let takes_numbers = b.ins().band_imm_s(flags, tag::TAKES_NUMBERS >> 32);
+    let is_awaited = b.ins().ushr_imm_u(at, i64::from(tag::AWAITED.trailing_zeros()));
+    let is_awaited = b.ins().ireduce(types::I8, is_awaited);
     let at = b.ins().band_imm_s(at, 0xffff_ffff);
     let asked = f.blocks.iter().flat_map(|x| &x.insts).any(|i| f.insts[i.index()].op == Op::Looked);
     let looked = asked.then(|| {
@@ -119,6 +124,7 @@ pub(crate) fn lower(
         fr,
         version,
         takes_numbers,
+        is_awaited,
         looked,
         looked_at: None,
         awaited: HashMap::default(),
@@ -434,7 +440,7 @@ impl Lower<'_> {
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::AwaitWords | Op::IsAwaited | Op::PassCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())

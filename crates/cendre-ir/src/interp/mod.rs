@@ -321,6 +321,8 @@ impl Machine<'_> {
                 self.set(d, v)
             }
             (Op::ResetStack, _) => Step::Done,
+            // Whoever runs it here takes what it returns.
+            (Op::IsAwaited, _) => self.set(d, Val::Bool(false)),
 
             (Op::Own | Op::OwnNullable, _) => {
                 if let Val::Obj(r) = self.get(a(0))? {

@@ -1,12 +1,12 @@
 //! Fills the frame of a shell: arguments, defaults, cells and free variables, as a call and the code before RESUME would.
 //!
-//! Invariant: on failure nothing has happened that anybody could see, and the slots own nothing. Arguments and the function
-//! are borrowed from the caller, who keeps them during the call; whatever the function itself could let go (its defaults)
-//! is owned.
+//! Invariant: on failure the slots own nothing. Arguments and the function are borrowed from the caller, who keeps them during the call, but
+//! for the arguments that it gives away; whatever the function itself could let go (its defaults) is owned. `../binding.rs` says how
+//! arguments fit.
 
 use super::data::Start;
-use cendre_cpython::api;
-use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
+use crate::binding::{self, Args};
+use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::genobject::GenObject;
@@ -16,31 +16,49 @@ use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tupleobject::TupleObject;
 use core::ptr;
 
-/// Makes the frame complete, standing at the first RESUME. False: these arguments do not fit, or there is no memory (no
-/// exception is set): make the ordinary call.
+/// How binding went.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub enum Bind {
+    /// The frame is complete; arguments in the masks are its own.
+    Done,
+    /// These arguments do not fit: make the ordinary call, nothing has happened.
+    Refused,
+    /// There is no memory, an exception is set; arguments in the masks are gone.
+    Raised,
+}
+
+/// Makes the frame complete, standing at the first RESUME.
 ///
 /// # Safety
-/// `g` is a shell for `f`, whose code `start` describes; `args` are `n` live objects that outlive the call; the GIL is held.
-pub unsafe fn bind(g: *mut GenObject, f: *mut FunctionObject, start: &Start, args: *const *mut PyObject, n: usize) -> bool {
+/// `g` is a shell for `f`, whose code `start` describes; arguments that are in no mask outlive the call; the GIL is held.
+pub unsafe fn bind(g: *mut GenObject, f: *mut FunctionObject, start: &Start, args: &Args) -> Bind {
     // SAFETY: the caller's contract.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
         let first = CodeObject::units(code).add(start.unit as usize);
-        let argcount = start.argcount as usize;
-        fill(g, f, first, args, n.min(argcount));
-        if start.simple && n == argcount {
-            return true;
-        }
         let fr = &raw mut (*g).gi_iframe;
         let locals = Frame::locals(fr);
-        if bind_rest(f, code, start, locals, args, n) {
-            return true;
+        if start.simple && args.n == start.argcount as usize && args.keywords == 0 {
+            fill(g, f, first, args.positional, args.n);
+            for i in (0..args.n).filter(|i| args.owned >> i & 1 != 0) {
+                *locals.add(i) = StackRef::from_steal(*args.positional.add(i));
+            }
+            return Bind::Done;
+        }
+        let Some(plan) = binding::plan(f, code, args) else { return Bind::Refused };
+        let closure: *mut TupleObject = (*f).func_closure.cast();
+        if start.free > 0 && (closure.is_null() || ((*closure).ob_base.ob_size as usize) < start.free as usize) {
+            return Bind::Refused;
+        }
+        fill(g, f, first, args.positional, 0);
+        if binding::fill(f, code, locals, args, &plan) && make_cells(f, code, start, locals) {
+            return Bind::Done;
         }
         for i in 0..(*code).co_nlocalsplus as usize {
             (*locals.add(i)).close();
         }
         (*fr).stackpointer = locals;
-        false
+        Bind::Raised
     }
 }
 
@@ -79,104 +97,7 @@ pub unsafe fn fill(g: *mut GenObject, f: *mut FunctionObject, first: *mut CodeUn
     }
 }
 
-/// Defaults, `*args`, `**kwargs`, cells, free variables.
-unsafe fn bind_rest(
-    f: *mut FunctionObject,
-    code: *mut CodeObject,
-    start: &Start,
-    locals: *mut StackRef,
-    args: *const *mut PyObject,
-    n: usize,
-) -> bool {
-    // SAFETY: as in `bind`.
-    unsafe {
-        let (argcount, flags) = (start.argcount as usize, (*code).co_flags);
-        let kwonly = (*code).co_kwonlyargcount as usize;
-        let mut next = argcount + kwonly;
-        if n > argcount && flags & co_flags::VARARGS == 0 {
-            return false;
-        }
-        if n < argcount && !fill_defaults(f, locals, n, argcount) {
-            return false;
-        }
-        if kwonly > 0 && !fill_keyword_defaults(f, code, locals, argcount, kwonly) {
-            return false;
-        }
-        if flags & co_flags::VARARGS != 0 {
-            let surplus = n.saturating_sub(argcount);
-            let rest = api::_PyTuple_FromArray(args.add(n - surplus), surplus as ffi::Py_ssize_t);
-            if !put(locals.add(next), rest) {
-                return false;
-            }
-            next += 1;
-        }
-        if flags & co_flags::VARKEYWORDS != 0 && !put(locals.add(next), ffi::PyDict_New()) {
-            return false;
-        }
-        make_cells(f, code, start, locals)
-    }
-}
-
-/// Stores a new reference; false for null.
-unsafe fn put(slot: *mut StackRef, made: *mut PyObject) -> bool {
-    // SAFETY: an empty slot of the frame; `made` is null (exception set) or owned.
-    unsafe {
-        if made.is_null() {
-            ffi::PyErr_Clear();
-            return false;
-        }
-        *slot = StackRef::from_steal(made);
-        true
-    }
-}
-
-unsafe fn fill_defaults(f: *mut FunctionObject, locals: *mut StackRef, n: usize, argcount: usize) -> bool {
-    // SAFETY: `func_defaults` is null or a tuple; the references made are owned since `__defaults__` may be replaced.
-    unsafe {
-        let defaults: *mut TupleObject = (*f).func_defaults.cast();
-        if defaults.is_null() {
-            return false;
-        }
-        let count = (*defaults).ob_base.ob_size as usize;
-        if count < argcount - n {
-            return false;
-        }
-        // More defaults than arguments can be: `__defaults__` is not checked when it is set.
-        for i in n..argcount {
-            let Some(k) = (i + count).checked_sub(argcount) else { return false };
-            *locals.add(i) = StackRef::from_new(*TupleObject::items(defaults).add(k));
-        }
-        true
-    }
-}
-
-unsafe fn fill_keyword_defaults(
-    f: *mut FunctionObject,
-    code: *mut CodeObject,
-    locals: *mut StackRef,
-    argcount: usize,
-    kwonly: usize,
-) -> bool {
-    // SAFETY: `func_kwdefaults` is null or a dict; the names of the slots are a tuple of strings.
-    unsafe {
-        if (*f).func_kwdefaults.is_null() {
-            return false;
-        }
-        for i in argcount..argcount + kwonly {
-            let name = *TupleObject::items((*code).co_localsplusnames.cast()).add(i);
-            let mut value = ptr::null_mut();
-            let found = ffi::PyDict_GetItemRef((*f).func_kwdefaults, name, &mut value);
-            if found <= 0 {
-                ffi::PyErr_Clear();
-                return false;
-            }
-            *locals.add(i) = StackRef::from_steal(value);
-        }
-        true
-    }
-}
-
-/// What MAKE_CELL and COPY_FREE_VARS do.
+/// What MAKE_CELL and COPY_FREE_VARS do. False: no memory, an exception is set.
 unsafe fn make_cells(f: *mut FunctionObject, code: *mut CodeObject, start: &Start, locals: *mut StackRef) -> bool {
     // SAFETY: as in `bind`; a function has as many cells in its closure as its code has free variables.
     unsafe {
@@ -185,7 +106,6 @@ unsafe fn make_cells(f: *mut FunctionObject, code: *mut CodeObject, start: &Star
             let initial = if (*slot).is_null() { ptr::null_mut() } else { (*slot).as_ptr() };
             let cell = ffi::PyCell_New(initial);
             if cell.is_null() {
-                ffi::PyErr_Clear();
                 return false;
             }
             let old = *slot;
@@ -193,13 +113,7 @@ unsafe fn make_cells(f: *mut FunctionObject, code: *mut CodeObject, start: &Star
             old.close();
         }
         let free = start.free as usize;
-        if free == 0 {
-            return true;
-        }
         let closure: *mut TupleObject = (*f).func_closure.cast();
-        if closure.is_null() || ((*closure).ob_base.ob_size as usize) < free {
-            return false;
-        }
         let first = (*code).co_nlocalsplus as usize - free;
         for i in 0..free {
             let cell = *TupleObject::items(closure).add(i);

@@ -8,7 +8,9 @@ use super::data::{self, AwaitSite};
 use super::finished::finished;
 use super::run::{link_exceptions, may_run, own_slots, ran, run};
 use super::send::answer;
-use super::{bind, shell};
+use super::bind::{self, Bind};
+use super::{pass, shell};
+use crate::binding::Args;
 use crate::body::{self, BodyResult};
 use crate::{ext, frames, numbers, protocol};
 use crate::record::{self, CodeRecord};
@@ -109,8 +111,11 @@ unsafe fn drop_owned(args: *const *mut PyObject, n: usize, own: u64) {
 }
 
 /// What a run of a shell means to its caller. Consumes the shell unless it is suspended.
+///
+/// # Safety
+/// The answer of `run` for this shell.
 #[inline(always)]
-unsafe fn answer(record: *mut CodeRecord, g: *mut GenObject, result: BodyResult) -> Answer {
+pub(super) unsafe fn answer(record: *mut CodeRecord, g: *mut GenObject, result: BodyResult) -> Answer {
     // SAFETY: the shell owns the code object, hence the record lives until it is given back.
     unsafe {
         let stats = &mut (*record).coro.stats;
@@ -145,30 +150,69 @@ unsafe fn call_slowly(
 ) -> Answer {
     // SAFETY: as in `call_function`.
     unsafe {
+        match shell_for(ts, record, f, &positional(args, n, own)) {
+            Shell::Bound(g) => {
+                // `shell_for` has read where the body begins.
+                let result = run(ts, g, record, (*record).coro.at);
+                answer(record, g, result)
+            }
+            Shell::Refused => Answer::Declined,
+            Shell::Raised => Answer::Raised,
+        }
+    }
+}
+
+/// Positional arguments alone.
+pub(super) fn positional(args: *const *mut PyObject, n: usize, own: u64) -> Args {
+    let null = ptr::null();
+    Args { positional: args, n, owned: own, names: null, values: null, keywords: 0, values_owned: 0 }
+}
+
+/// A shell with its arguments in it.
+pub(super) enum Shell {
+    /// It stands at its first RESUME and may run; it borrows the function and what is in no mask.
+    Bound(*mut GenObject),
+    /// Nothing happened.
+    Refused,
+    /// No memory, an exception is set; what is in the masks is gone.
+    Raised,
+}
+
+/// Takes a shell for a call of a coroutine function, if its body may run.
+///
+/// # Safety
+/// A live function and its record; live arguments; the GIL is held.
+pub(super) unsafe fn shell_for(ts: *mut ThreadState, record: *mut CodeRecord, f: *mut FunctionObject, args: &Args) -> Shell {
+    // SAFETY: the caller's contract.
+    unsafe {
         if (*record).body.is_null() || !super::is_plain(f) {
-            return Answer::Declined;
+            return Shell::Refused;
         }
         if (*ts).coroutine_origin_tracking_depth != 0 || !may_run(ts, record) {
             (*record).coro.stats.declined += 1;
-            return Answer::Declined;
+            return Shell::Refused;
         }
         data::refresh(record);
         let start: *const data::Start = match &(*record).coro.start {
             Some(start) if start.awaitable => start,
-            _ => return Answer::Declined,
+            _ => return Shell::Refused,
         };
         let g = shell::take(record, f);
         if g.is_null() {
-            return Answer::Declined;
+            return Shell::Refused;
         }
-        if !bind::bind(g, f, &*start, args, n) {
-            (*record).coro.stats.declined += 1;
-            shell::give_back(record, g);
-            return Answer::Declined;
+        match bind::bind(g, f, &*start, args) {
+            Bind::Done => Shell::Bound(g),
+            Bind::Refused => {
+                (*record).coro.stats.declined += 1;
+                shell::give_back(record, g);
+                Shell::Refused
+            }
+            Bind::Raised => {
+                shell::give_back(record, g);
+                Shell::Raised
+            }
         }
-        pass_on(g, args, n, own);
-        let result = run(ts, g, record, (*start).at);
-        answer(record, g, result)
     }
 }
 
@@ -284,6 +328,15 @@ pub unsafe extern "C" fn await_call(
         if site.is_null() {
             return ordinary_call(ts, callable, argv, nargs, own);
         }
+        if let Some((f, args)) = pass::plain_function(fr, callable, argv, nargs as usize, own) {
+            return match pass::start(ts, fr, site, f, &args, &mut || {}) {
+                Some(answer) => pass::conclude(fr, site, argv.sub(1), answer),
+                None => {
+                    (*site).declined += 1;
+                    ordinary_call(ts, callable, argv, nargs, own)
+                }
+            };
+        }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
             remember(site, callable.cast());
@@ -304,7 +357,7 @@ pub unsafe extern "C" fn await_call(
 
 /// Counts an answer that is not *declined*, and puts it as machine code wants it; what was yielded goes to `yielded_to`.
 #[inline(always)]
-unsafe fn conclude(site: *mut AwaitSite, yielded_to: *mut *mut PyObject, answer: Answer) -> BodyResult {
+pub(super) unsafe fn conclude(site: *mut AwaitSite, yielded_to: *mut *mut PyObject, answer: Answer) -> BodyResult {
     // SAFETY: the caller's frame runs and owns its code object, hence the site lives; a scratch word of that frame.
     unsafe {
         match answer {
@@ -428,7 +481,8 @@ unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mu
         }
         let fr = &raw mut (*g).gi_iframe;
         (*fr).f_executable = StackRef::from_new((*record).code.cast());
-        if !bind::bind(g, f, &*start, args, n) {
+        if bind::bind(g, f, &*start, &positional(args, n, 0)) != Bind::Done {
+            ffi::PyErr_Clear();
             refcount::decref(g.cast());
             return ptr::null_mut();
         }

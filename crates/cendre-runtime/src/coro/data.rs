@@ -284,14 +284,15 @@ impl CoroData {
     }
 }
 
-/// The SEND of an await whose CALL stands at this unit: behind its caches, a GET_AWAITABLE and a LOAD_CONST.
+/// The SEND of an await whose CALL (or CALL_KW, CALL_FUNCTION_EX) stands at this unit: behind its caches, a GET_AWAITABLE and a LOAD_CONST.
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
 pub unsafe fn send_behind(code: *mut CodeObject, call: u32) -> Option<u32> {
     // SAFETY: the slice is the code's own units.
     let units = unsafe { core::slice::from_raw_parts(CodeObject::units(code), CodeObject::len(code)) };
-    let mut unit = call as usize + 1 + Opcode::Call.caches() as usize;
+    let mut unit = call as usize;
+    unit += 1 + Opcode::from_u8(units.get(unit)?.opcode())?.base().caches() as usize;
     let mut awaits = false;
     loop {
         match Opcode::from_u8(units.get(unit)?.opcode())?.base() {

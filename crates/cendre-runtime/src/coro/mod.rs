@@ -1,7 +1,7 @@
 //! Generators, coroutines and awaited calls.
 //!
 //! `data` is what a code record keeps for them; `shell` keeps coroutine objects ready; `bind` fills their frames; `run` does
-//! what CPython's `gen_send_ex2` does around a body; `call` and `send` are the helpers that machine code calls; `slots` takes
+//! what CPython's `gen_send_ex2` does around a body; `call`, `pass` and `send` are the helpers that machine code calls; `slots` takes
 //! over the type slots by which C code resumes.
 //! Invariants: an object that anybody but us can reach is one that the interpreter could resume as well (contracts.md); a
 //! callee declines before any effect. Read docs/internals/awaits.md.
@@ -10,6 +10,7 @@ pub mod bind;
 pub mod call;
 pub mod data;
 pub mod finished;
+pub mod pass;
 pub mod run;
 pub mod send;
 pub mod shell;
@@ -164,12 +165,14 @@ pub unsafe fn reset_stats() {
 
 /// Helpers for machine code: name and address.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 8]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 10]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("await_call", call::await_call as *const () as usize),
             ("await_finish", call::await_finish as *const () as usize),
             ("await_watched", call::await_watched as *const () as usize),
+            ("await_words", pass::await_words as *const () as usize),
+            ("pass_call", pass::pass_call as *const () as usize),
             ("send_finish", send::send_finish as *const () as usize),
             ("next_finish", send::next_finish as *const () as usize),
             ("send", send::send as *const () as usize),

@@ -333,8 +333,12 @@ pub(super) unsafe fn own_slots(fr: *mut Frame) {
     }
 }
 
+/// Tells the collector of a complete object.
+///
+/// # Safety
+/// The GIL is held.
 #[inline(always)]
-unsafe fn track(g: *mut GenObject) {
+pub(super) unsafe fn track(g: *mut GenObject) {
     // SAFETY: a complete object with a collector's header.
     unsafe {
         if !gc::is_tracked(g.cast()) {

@@ -225,10 +225,19 @@ pub unsafe extern "C" fn op_call_kw(ts: *mut ThreadState, fr: *mut Frame, oparg:
     }
 }
 
-/// The frame of `f(*tuple, **dict)` (null for none), if its body is compiled. It owns its arguments.
-unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mut PyObject, dict: *mut PyObject) -> Option<binding::Bound> {
+/// Gives `use_them` the arguments of `f(*items, **dict)` (null for none), behind `me` (null for none), as references of their own. `None` from
+/// it, or where the items are no exact tuple or list: nothing has happened.
+///
+/// # Safety
+/// Live objects, null or a mapping; the GIL is held.
+pub(crate) unsafe fn unpacking<T>(
+    me: *mut PyObject,
+    items: *mut PyObject,
+    dict: *mut PyObject,
+    use_them: impl FnOnce(&Args) -> Option<T>,
+) -> Option<T> {
     const MOST: usize = binding::MOST_KEYWORDS;
-    // SAFETY: an exact tuple, null or a dict.
+    // SAFETY: the caller's contract.
     unsafe {
         let (mut names, mut values) = ([core::ptr::null_mut(); MOST], [core::ptr::null_mut(); MOST]);
         let mut keywords = 0;
@@ -250,14 +259,20 @@ unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mu
                 return None;
             }
         }
-        let n = (*tuple.cast::<TupleObject>()).ob_base.ob_size as usize;
-        let positional = TupleObject::items(tuple.cast()).cast_const();
-        if n > 32 {
+        let (list, given) = (ffi::PyList_CheckExact(items) != 0, (*items.cast::<TupleObject>()).ob_base.ob_size as usize);
+        if given > 32 || !list && ffi::PyTuple_CheckExact(items) == 0 {
             return None;
         }
+        let mut positional = [me; 33];
+        let first = usize::from(!me.is_null());
+        for i in 0..given {
+            let n = i as ffi::Py_ssize_t;
+            positional[first + i] = if list { ffi::PyList_GET_ITEM(items, n) } else { ffi::PyTuple_GET_ITEM(items, n) };
+        }
+        let n = first + given;
         let all = |count: usize| (1u64 << count) - 1;
         let args = Args {
-            positional,
+            positional: positional.as_ptr(),
             n,
             owned: all(n),
             names: names.as_ptr(),
@@ -265,23 +280,23 @@ unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mu
             keywords,
             values_owned: all(keywords),
         };
-        for i in 0..n {
-            incref(*positional.add(i));
+        for o in positional[..n].iter().chain(&values[..keywords]) {
+            incref(*o);
         }
-        for value in &values[..keywords] {
-            incref(*value);
-        }
-        let bound = binding::bind(ts, f, &args);
-        if bound.is_none() {
-            for i in 0..n {
-                decref(*positional.add(i));
-            }
-            for value in &values[..keywords] {
-                decref(*value);
+        let done = use_them(&args);
+        if done.is_none() {
+            for o in positional[..n].iter().chain(&values[..keywords]) {
+                decref(*o);
             }
         }
-        bound
+        done
     }
+}
+
+/// The frame of `f(*tuple, **dict)` (null for none), if its body is compiled. It owns its arguments.
+unsafe fn bind_unpacked(ts: *mut ThreadState, f: *mut FunctionObject, tuple: *mut PyObject, dict: *mut PyObject) -> Option<binding::Bound> {
+    // SAFETY: an exact tuple, null or a dict.
+    unsafe { unpacking(core::ptr::null_mut(), tuple, dict, |args| binding::bind(ts, f, args)) }
 }
 
 /// The arguments of `f(*tuple, **dict)` as references of their own, and the tuple of the keywords' names (owned, or null). `None`: a call

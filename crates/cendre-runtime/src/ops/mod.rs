@@ -72,7 +72,9 @@ pub mod registers;
 mod stack;
 pub mod vector;
 
+pub(crate) use calls::{op_call, op_call_function_ex, op_call_kw, unpacking};
 pub use exceptions::{add_traceback, raised_again, traceback_here};
+pub(crate) use stack::run_op;
 
 use std::sync::OnceLock;
 
