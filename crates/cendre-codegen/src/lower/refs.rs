@@ -84,6 +84,19 @@ impl Lower<'_> {
         self.b.ins().brif(less, done, &[], dead, &[]);
         self.b.switch_to_block(dead);
         if let Some(state) = state {
+            if !state.stale.is_empty() {
+                // The end of a number runs no code: what it would see need not be made.
+                let (number, other) = (self.cold_block(), self.cold_block());
+                let class = self.load(o, self.env.offsets().ob_type);
+                let float = self.is_const(class, self.env.addresses().float_type as i64);
+                let int = self.is_const(class, self.env.addresses().long_type as i64);
+                let plain = self.b.ins().bor(float, int);
+                self.b.ins().brif(plain, number, &[], other, &[]);
+                self.b.switch_to_block(number);
+                self.call_helper("dealloc", &[o], Ret::None)?;
+                self.jump(done, &[]);
+                self.b.switch_to_block(other);
+            }
             self.set_instr_ptr(state.unit);
             self.sync_stale(state)?;
         }
