@@ -65,8 +65,19 @@ pub fn float_binary(op: Op, a: f64, b: f64) -> Option<f64> {
         Op::FSub => Some(a - b),
         Op::FMul => Some(a * b),
         Op::FDiv => (b != 0.0).then(|| a / b),
+        Op::FPow => float_power(a, b),
         _ => None,
     }
+}
+
+/// `a ** b` where it is an ordinary number for certain: C's `pow` of the absolute value, which is what CPython's `float_pow` does then.
+pub fn float_power(a: f64, b: f64) -> Option<f64> {
+    if !(a > 0.0 || a < 0.0 && b == b.floor()) {
+        return None;
+    }
+    let power = a.abs().powf(b);
+    let odd = a < 0.0 && b.abs() % 2.0 == 1.0;
+    power.is_normal().then_some(if odd { -power } else { power })
 }
 
 /// A comparison; of floats with a nan only `Ne` is true.
@@ -127,5 +138,10 @@ mod tests {
             assert_eq!(compare(cond, f64::NAN, 1.0), cond == Cond::Ne);
         }
         assert_eq!(float_binary(Op::FDiv, 1.0, -0.0), None);
+        assert_eq!(float_binary(Op::FPow, -2.0, 3.0), Some(-8.0));
+        assert_eq!(float_binary(Op::FPow, -2.0, 2.0), Some(4.0));
+        for (a, b) in [(-2.0, 0.5), (0.0, 1.0), (2.0, 5000.0), (2.0, -5000.0), (f64::NAN, 1.0), (f64::INFINITY, 1.0), (-2.0, f64::INFINITY)] {
+            assert_eq!(float_binary(Op::FPow, a, b), None, "{a} ** {b}");
+        }
     }
 }

@@ -230,6 +230,8 @@ ops! {
     UnboxInt "unbox.int" (Object) None -> Int, READS | LEAVES;
     /// The value of an exact `float`; leaves otherwise.
     UnboxFloat "unbox.float" (Object) None -> Float, READS | LEAVES;
+    /// The value of an exact `float`, or of an exact `int` of one digit as a double; leaves otherwise.
+    UnboxNumber "unbox.number" (Object) None -> Float, READS | LEAVES;
     /// The value of `True` or `False`; leaves otherwise.
     UnboxBool "unbox.bool" (Object) None -> Bool, LEAVES;
     /// The same, of an argument that is known to be of that class (int of 64 bits).
@@ -284,6 +286,8 @@ ops! {
     FMul "fmul" (Float, Float) None -> Float, PURE;
     /// Division; leaves for a zero divisor.
     FDiv "fdiv" (Float, Float) None -> Float, LEAVES;
+    /// Power; leaves where `**` would raise or answer no `float`, and for zeros, infinities and numbers that are not normal.
+    FPow "fpow" (Float, Float) None -> Float, LEAVES;
     /// Negation.
     FNeg "fneg" (Float) None -> Float, PURE;
     /// Comparison.

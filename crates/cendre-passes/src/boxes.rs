@@ -24,7 +24,7 @@ fn pairs(f: &mut Function) -> bool {
         let d = &f.insts[inst.index()];
         let want = match d.op {
             Op::UnboxInt | Op::TrustInt => Op::BoxInt,
-            Op::UnboxFloat | Op::TrustFloat => Op::BoxFloat,
+            Op::UnboxFloat | Op::UnboxNumber | Op::TrustFloat => Op::BoxFloat,
             Op::UnboxBool => Op::BoxBool,
             _ => continue,
         };

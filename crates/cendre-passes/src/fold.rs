@@ -50,7 +50,7 @@ fn fold(f: &mut Function, inst: Inst) -> bool {
         (Op::INeg | Op::INot, _) => int(0).and_then(|a| arith::int_unary(d.op, a)).map(Imm::Int),
         (Op::IToF, _) => int(0).and_then(arith::int_to_float).map(|x| Imm::Float(x.to_bits())),
         (Op::FNeg, _) => float(0).filter(|x| !x.is_nan()).map(|x| Imm::Float((-x).to_bits())),
-        (Op::FAdd | Op::FSub | Op::FMul | Op::FDiv, _) => match (float(0), float(1)) {
+        (Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FPow, _) => match (float(0), float(1)) {
             (Some(a), Some(b)) => arith::float_binary(d.op, a, b).filter(|x| !x.is_nan()).map(|x| Imm::Float(x.to_bits())),
             _ => None,
         },

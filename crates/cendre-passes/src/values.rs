@@ -29,7 +29,7 @@ fn looks(f: &Function, classes: &Classes, inst: Inst) -> Looks {
         (Op::GuardType, Imm::Obj(c)) if classes.is_fixed(*c) => Looks::AtNothing,
         (Op::GuardType | Op::GuardVersion, _) => Looks::AtTypes,
         // Numbers do not change; nor do the sizes and items of immutable objects.
-        (Op::UnboxInt | Op::UnboxFloat | Op::TrustInt | Op::TrustFloat, _) => Looks::AtNothing,
+        (Op::UnboxInt | Op::UnboxFloat | Op::UnboxNumber | Op::TrustInt | Op::TrustFloat, _) => Looks::AtNothing,
         (Op::StrLen | Op::TupleGet | Op::TupleItem, _) => Looks::AtNothing,
         // A frame's globals are the same dict all its life; what their cells hold is not.
         (Op::GuardGlobalsAre, _) => Looks::AtNothing,

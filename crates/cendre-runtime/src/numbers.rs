@@ -259,13 +259,19 @@ unsafe extern "C" fn init_not_none(result: *mut PyObject) -> i32 {
     -1
 }
 
+/// The bits of `x ** y`; those of a nan where the machine code has to leave.
+extern "C" fn float_pow(x: f64, y: f64) -> u64 {
+    cendre_ir::arith::float_power(x, y).unwrap_or(f64::NAN).to_bits()
+}
+
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 17]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 18]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
             ("box_float", box_float as *const () as usize),
+            ("float_pow", float_pow as *const () as usize),
             ("unbox_int_slow", unbox_int_slow as *const () as usize),
             ("sync_int", sync_int as *const () as usize),
             ("sync_float", sync_float as *const () as usize),

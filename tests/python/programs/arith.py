@@ -248,6 +248,20 @@ def alias(n):
     return x, y, z, k, j
 
 
+def float_with(x, other):
+    """A float that is in a register, with whatever the other one is."""
+    x = x * 1.5
+    out = [x < other, other < x, x == other, other != x, x >= other, other >= x]
+    y = x * 0.5
+    return out, y + other, other - y, y * other, x / other
+
+
+def powers(x, y):
+    x = x * 1.0
+    y = y * 1.0
+    return x ** 2, x ** y, (x * y) ** -1.5, x ** 3
+
+
 def argument_not_changed(x):
     old = x
     x += 1
@@ -387,6 +401,10 @@ def cases():
         values = [1000.5, 2**40, 2**70, 5]
         return [argument_not_changed(v) for v in values for _ in range(3)], values
     yield "argument_not_changed", untouched
+    mixed = [7, 2**30 - 1, -2**30, 2**30, 2**53 + 1, 2**70, 10**400, True, 2.5, math.nan, math.inf, 0, -0.0, 1j, MyInt(5), MyFloat(1.5), Number(2), "s", None]
+    yield "float_with", lambda: matrix(float_with, [(x, o) for x in (2.5, -0.0, 1e300) for o in mixed], range(4))
+    yield "powers", lambda: matrix(powers, [(x, y) for x in (2.5, -2.5, 0.0, -0.0, 1e200, -1e200, 1e-200, math.inf, -math.inf, math.nan)
+                                           for y in (3.0, 2.5, -3.0, 0.0, -0.5, 301.0, 1e18, math.inf, -math.inf, math.nan)], range(3))
     yield "div_zero_caught", lambda: sweep(div_zero_caught, [(1, 2), (1, 0), (1.0, 0), (1.0, 0.0), (2**70, 0), (0, 0), ("a", 0)])
     yield "operator_module", lambda: [operator.add(1, 2), divmod(-7, 2), divmod(Number(1), 2), divmod(7.5, -2), round(2.5), pow(3, -1, 7)]
     yield "huge_shift", lambda: [outcome(lshift, 1, -1), outcome(rshift, 1, 2**70), outcome(lshift, 0, 2**70), outcome(rshift, -1, 10**6)]

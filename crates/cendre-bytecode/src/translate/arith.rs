@@ -16,6 +16,7 @@ mod nb {
     pub const MULTIPLY: u32 = 5;
     pub const REMAINDER: u32 = 6;
     pub const OR: u32 = 7;
+    pub const POWER: u32 = 8;
     pub const RSHIFT: u32 = 9;
     pub const SUBTRACT: u32 = 10;
     pub const TRUE_DIVIDE: u32 = 11;
@@ -46,6 +47,7 @@ fn float_op(nb: u32) -> Option<Op> {
         nb::SUBTRACT => Op::FSub,
         nb::MULTIPLY => Op::FMul,
         nb::TRUE_DIVIDE => Op::FDiv,
+        nb::POWER => Op::FPow,
         _ => return None,
     })
 }
@@ -79,7 +81,9 @@ impl Translator<'_> {
                 {
                     Some((Kind::Int, Kind::Int))
                 }
-                (Some(Kind::Float), None) | (None, Some(Kind::Float)) if nb == nb::TRUE_DIVIDE => Some((Kind::Float, Kind::Float)),
+                // Where the other is a float, too, CPython has specialised the operators that it can: an int is as likely.
+                (Some(Kind::Float), None) if float_op(nb).is_some() => Some((Kind::Float, Kind::Object)),
+                (None, Some(Kind::Float)) if float_op(nb).is_some() => Some((Kind::Object, Kind::Float)),
                 _ => None,
             },
             _ => None,
@@ -183,8 +187,13 @@ impl Translator<'_> {
         Some(Val::number(Kind::Float, v))
     }
 
+    /// As a double: a float, an int, or (`Kind::Object`) what turns out to be one of them.
     fn as_float(&mut self, v: Val, kind: Kind) -> Option<Value> {
         match kind {
+            Kind::Object if v.kind == Kind::Object && v.class.is_none() && v.literal.is_none() => {
+                let state = self.before();
+                Some(self.value(Op::UnboxNumber, Imm::None, &[v.v], Some(state)))
+            }
             Kind::Float => self.to_number(v, Kind::Float),
             Kind::Int => {
                 if let Some(n) = v.int.filter(|n| n.unsigned_abs() < 1 << 53) {
@@ -266,6 +275,8 @@ impl Translator<'_> {
                 (Some(Kind::Float), Some(Kind::Float)) => Some((Kind::Float, Kind::Float)),
                 (Some(Kind::Int), Some(Kind::Float)) => Some((Kind::Int, Kind::Float)),
                 (Some(Kind::Float), Some(Kind::Int)) => Some((Kind::Float, Kind::Int)),
+                (Some(Kind::Float), None) => Some((Kind::Float, Kind::Object)),
+                (None, Some(Kind::Float)) => Some((Kind::Object, Kind::Float)),
                 _ => None,
             },
             _ => None,

@@ -430,10 +430,10 @@ impl Lower<'_> {
             Op::LoadLocal | Op::StoreLocal | Op::TakeLocal | Op::PutLocal | Op::SyncInt | Op::SyncFloat | Op::SyncBool
             | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::LoadStack | Op::LoadWord | Op::ResetStack | Op::Own
             | Op::OwnNullable | Op::Drop | Op::Looked | Op::CheckBound => self.refs(i)?,
-            Op::UnboxInt | Op::UnboxFloat | Op::UnboxBool | Op::TrustInt | Op::TrustFloat | Op::BoxInt | Op::BoxFloat
+            Op::UnboxInt | Op::UnboxFloat | Op::UnboxNumber | Op::UnboxBool | Op::TrustInt | Op::TrustFloat | Op::BoxInt | Op::BoxFloat
             | Op::BoxBool | Op::IAddLeave | Op::ISubLeave | Op::IMulLeave | Op::IFloorDiv | Op::IMod | Op::IAnd | Op::IOr
             | Op::IXor | Op::IShl | Op::IShr | Op::INeg | Op::INot | Op::ICmp | Op::IToF | Op::FAdd | Op::FSub | Op::FMul
-            | Op::FDiv | Op::FNeg | Op::FCmp | Op::BNot | Op::Is | Op::IsNull | Op::PtrIs => self.numbers(i)?,
+            | Op::FDiv | Op::FPow | Op::FNeg | Op::FCmp | Op::BNot | Op::Is | Op::IsNull | Op::PtrIs => self.numbers(i)?,
             Op::GuardType | Op::GuardVersion | Op::GuardClassVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
             | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
             | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet

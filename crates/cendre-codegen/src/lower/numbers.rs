@@ -46,14 +46,7 @@ impl Lower<'_> {
         }
         let (large, done) = (self.cold_block(), self.new_block());
         let result = self.b.append_block_param(done, types::I64);
-        let tag = self.load(o, off.long_tag);
-        let compact = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, 16);
-        self.branch_unless(compact, large);
-        let digit = self.b.ins().uload32(MemFlagsData::trusted(), o, off.long_digits);
-        let sign = self.b.ins().band_imm_s(tag, 3);
-        let one = self.iconst(1);
-        let sign = self.b.ins().isub(one, sign);
-        let value = self.b.ins().imul(digit, sign);
+        let value = self.compact_int(o, large);
         self.jump(done, &[value]);
         self.b.switch_to_block(large);
         let r = self.call_helper("unbox_int_slow", &[o], Ret::Pair)?;
@@ -69,6 +62,40 @@ impl Lower<'_> {
         let float = self.is_const(class, self.env.addresses().float_type as i64);
         self.branch_unless(float, exit);
         self.b.ins().load(types::F64, MemFlagsData::trusted(), o, off.float_value)
+    }
+
+    /// The value of a `float` or of an `int` of one digit as a double; goes to `exit` if it is neither.
+    fn unbox_number(&mut self, o: ir::Value, exit: ir::Block) -> ir::Value {
+        let off = *self.env.offsets();
+        let (float, other, done) = (self.new_block(), self.new_block(), self.new_block());
+        let result = self.b.append_block_param(done, types::F64);
+        let class = self.load(o, off.ob_type);
+        let is_float = self.is_const(class, self.env.addresses().float_type as i64);
+        self.b.ins().brif(is_float, float, &[], other, &[]);
+        self.b.switch_to_block(float);
+        let x = self.b.ins().load(types::F64, MemFlagsData::trusted(), o, off.float_value);
+        self.jump(done, &[x]);
+        self.b.switch_to_block(other);
+        let int = self.is_const(class, self.env.addresses().long_type as i64);
+        self.branch_unless(int, exit);
+        let n = self.compact_int(o, exit);
+        let x = self.b.ins().fcvt_from_sint(types::F64, n);
+        self.jump(done, &[x]);
+        self.b.switch_to_block(done);
+        result
+    }
+
+    /// The value of an `int` of one digit; goes to `large` if it has more.
+    fn compact_int(&mut self, o: ir::Value, large: ir::Block) -> ir::Value {
+        let off = *self.env.offsets();
+        let tag = self.load(o, off.long_tag);
+        let compact = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, 16);
+        self.branch_unless(compact, large);
+        let digit = self.b.ins().uload32(MemFlagsData::trusted(), o, off.long_digits);
+        let sign = self.b.ins().band_imm_s(tag, 3);
+        let one = self.iconst(1);
+        let sign = self.b.ins().isub(one, sign);
+        self.b.ins().imul(digit, sign)
     }
 
     /// Whether it is `True`; goes to `exit` if neither `True` nor `False`.
@@ -97,6 +124,11 @@ impl Lower<'_> {
                 let exit = self.leave_exit(i)?;
                 let o = self.arg(i, 0);
                 self.unbox_float(o, exit)
+            }
+            Op::UnboxNumber => {
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                self.unbox_number(o, exit)
             }
             Op::TrustFloat => {
                 let o = self.arg(i, 0);
@@ -212,6 +244,15 @@ impl Lower<'_> {
                 let by_zero = self.b.ins().fcmp(FloatCC::Equal, y, zero);
                 self.branch_if(by_zero, exit);
                 self.b.ins().fdiv(x, y)
+            }
+            Op::FPow => {
+                let exit = self.leave_exit(i)?;
+                let (x, y) = (self.arg(i, 0), self.arg(i, 1));
+                let bits = self.call_helper("float_pow", &[x, y], Ret::Word)?[0];
+                let power = self.b.ins().bitcast(types::F64, MemFlagsData::new(), bits);
+                let none = self.b.ins().fcmp(FloatCC::Unordered, power, power);
+                self.branch_if(none, exit);
+                power
             }
             Op::FNeg => {
                 let x = self.arg(i, 0);

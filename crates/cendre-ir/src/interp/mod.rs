@@ -368,6 +368,14 @@ impl Machine<'_> {
                 }
                 self.set_or_leave(d, v.filter(|_| fits))
             }
+            (Op::UnboxNumber, _) => {
+                let number = match self.world.unbox(self.object(a(0))?) {
+                    Some(Val::Int(n)) if n.unsigned_abs() < 1 << 30 => Some(n as f64),
+                    Some(Val::Float(x)) => Some(x),
+                    _ => None,
+                };
+                self.set_or_leave(d, number.map(Val::Float))
+            }
             (Op::BoxInt | Op::BoxFloat | Op::BoxBool, _) => {
                 let v = self.get(a(0))?;
                 let r = self.world.box_value(v);
@@ -394,7 +402,7 @@ impl Machine<'_> {
                 let r = arith::int_to_float(self.int(a(0))?);
                 self.set_or_leave(d, r.map(Val::Float))
             }
-            (Op::FAdd | Op::FSub | Op::FMul | Op::FDiv, _) => {
+            (Op::FAdd | Op::FSub | Op::FMul | Op::FDiv | Op::FPow, _) => {
                 let r = arith::float_binary(d.op, self.float(a(0))?, self.float(a(1))?);
                 self.set_or_leave(d, r.map(Val::Float))
             }
