@@ -84,7 +84,7 @@ class Job:
         got = suite.store.get(config, module, key)
         if got is not None:
             return got
-        env = modes.environment(*config, seed=suite.options.seed) if config != ("plain",) else modes.environment("plain")
+        env = modes.environment(*config, seed=suite.options.seed, fast=suite.options.fast) if config != ("plain",) else modes.environment("plain")
         label = f"{'-'.join(config)} {module}"
         told = suite.progress.start(label)
         try:
@@ -118,7 +118,7 @@ class Suite:
     def key(self, config):
         """What an outcome depends on."""
         what = f"{sys.version} {self.limits.resources}"
-        return what if config == ("plain",) else f"{what} {self.build} {self.options.seed}"
+        return what if config == ("plain",) else f"{what} {self.build} {self.options.seed}{' fast' if self.options.fast else ''}"
 
     def plain(self, module):
         """The module's plain outcome; only one thread runs it."""
@@ -181,6 +181,7 @@ def main():
     parser.add_argument("--store", type=Path, default=ROOT / ".cache" / "cpython", help="where outcomes are kept (default: .cache/cpython)")
     parser.add_argument("--keep", action="store_true", help="use kept outcomes of other builds too")
     parser.add_argument("--report", type=Path, default=ROOT / ".cache" / "cpython" / "report.md", help="the report (default: .cache/cpython/report.md)")
+    parser.add_argument("--fast", action="store_true", help="compile with Cranelift's fastest settings, not with those of users: about twice the tests for the time")
     parser.add_argument("--test-timeout", type=float, default=300, metavar="SECONDS", help="of one test (default: %(default)s)")
     parser.add_argument("--module-timeout", type=float, default=1800, metavar="SECONDS", help="of one process (default: %(default)s)")
     parser.add_argument("--memory", type=int, default=8192, metavar="MIB", help="address space of one process (default: %(default)s)")

@@ -17,15 +17,19 @@ MODES = {
     # Half of the code objects stay interpreted: the borders.
     "mixed": {"CENDRE_WARMUP": "2-20", "CENDRE_MIX": "50"},
 }
+# Halves the time that the compiler takes, which is most of a run: machine code is made of the same IR, with less care for registers.
+FAST = "regalloc_algorithm=single_pass,opt_level=none"
 ENTRIES = ("executor", "vectorcall")
 FOREIGN = ("PYTHON_JIT", "PYTHONDEVMODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONHASHSEED")
 
 
-def environment(mode, entries=None, seed=SEED):
+def environment(mode, entries=None, seed=SEED, fast=False):
     """The environment of a test process."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE") and k not in FOREIGN}
     # As the test suite's own runner does; results must not depend on colours or on how hashes fall.
     env.update(PYTHONHASHSEED="0", NO_COLOR="1", TERM="dumb", LANG="C.UTF-8", LC_ALL="C.UTF-8")
     if mode != "plain":
         env.update(CENDRE="1", CENDRE_THRESHOLD="0", CENDRE_ENTRIES=entries, CENDRE_SEED=str(seed), **MODES[mode])
+        if fast:
+            env.update(CENDRE_CRANELIFT=FAST)
     return env

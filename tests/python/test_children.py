@@ -231,6 +231,33 @@ busy(300000)
     assert (status, out, err) == (0, "child\nparent 0\n" * threads, "")
 
 
+def test_an_interpreter_that_takes_any_extension_module_goes_without(tmp_path):
+    """Those that `Py_NewInterpreter` makes do not ask whether a module is for them, and share the main one's GIL."""
+    source = """
+import _testcapi
+import cendre
+def work(n):
+    return sum(i for i in range(n))
+for _ in range(30):
+    work(9)
+inside = '''
+try:
+    import cendre
+except ImportError as error:
+    print(error)
+def work(n):
+    return sum(i for i in range(n))
+for _ in range(30):
+    work(9)
+print(work(5))
+'''
+print(cendre.jit.is_compiled(work), _testcapi.run_in_subinterp(inside), work(10), cendre.is_enabled(), flush=True)
+"""
+    (tmp_path / "program.py").write_text(source)
+    status, out, err = call(sys.executable, "-u", "program.py", cwd=tmp_path, CENDRE="1", CENDRE_THRESHOLD="0")
+    assert (status, out, err) == (0, "cendre works in the main interpreter only\n10\nTrue 0 45 True\n", "")
+
+
 def test_another_interpreter_hears_nothing_of_cendre(tmp_path):
     """Everything is compiled at first sight here, also what an import in there would make."""
     source = """

@@ -8,6 +8,7 @@
 use crate::body::Body;
 use crate::codemem::{CodeMemory, Piece};
 use crate::gil::Gil;
+use crate::kept::Kept;
 use cendre_codegen::{Exit, ExitTable};
 use cendre_cpython::ffi::PyObject;
 use cendre_cpython::refcount;
@@ -27,6 +28,7 @@ pub struct Artifact {
     pub leaves: Vec<u32>,
     /// Strong references: objects that cannot be referred to weakly, and the weak references to those that can.
     pub holds: Vec<*mut PyObject>,
+    pub kept: Kept,
 }
 
 impl Artifact {
@@ -52,6 +54,7 @@ impl Artifact {
             for o in self.holds {
                 refcount::decref(o);
             }
+            self.kept.give_up();
         }
     }
 }

@@ -9,6 +9,7 @@ use crate::driver;
 use crate::entries::{self, Kind, vectorcall};
 use crate::facts;
 use crate::gil::Gil;
+use crate::kept::Kept;
 use crate::record::{self, CodeRecord};
 use crate::{coro, frames, numbers, ops, trial};
 use cendre_bytecode::Opcode;
@@ -162,11 +163,12 @@ pub struct PlainEnv {
 }
 
 impl PlainEnv {
-    /// For a record with a living code object and the function that was made of it.
+    /// For a record with a living code object and the function that was made of it. `kept` gets the records of callees that machine code
+    /// will know.
     ///
     /// # Safety
     /// The GIL is held; the objects that the function names are alive.
-    pub unsafe fn new(record: *mut CodeRecord, function: &Function) -> PlainEnv {
+    pub unsafe fn new(record: *mut CodeRecord, function: &Function, kept: &mut Kept) -> PlainEnv {
         // SAFETY: the caller's contract.
         unsafe {
             let zero = longobject::small_int_zero() as u64;
@@ -181,14 +183,14 @@ impl PlainEnv {
             for inst in &function.insts {
                 match (inst.op, &inst.imm, inst.state) {
                     (op, Imm::Obj(code), _) if is_direct_call(op) => {
-                        if let Some(found) = callee(code.0 as *mut CodeObject) {
+                        if let Some(found) = callee(code.0 as *mut CodeObject, kept) {
                             callees.insert(*code, found);
                         }
                     }
                     (Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail, Imm::Int(number), Some(state)) => {
                         let unit = function.states[state.index()].unit;
                         let likely = function.await_sites.get(*number as usize).and_then(|s| s.callee);
-                        if let Some(site) = await_site(record, *number, unit, likely) {
+                        if let Some(site) = await_site(record, *number, unit, likely, kept) {
                             sites.insert((*number, unit), site);
                         }
                     }
@@ -245,9 +247,10 @@ unsafe fn await_site(
     number: i64,
     call_unit: u32,
     likely: Option<ObjId>,
+    kept: &mut Kept,
 ) -> Option<cendre_codegen::AwaitSite> {
     // SAFETY: the record of the code that is compiled, which is alive, as is what the front end has from facts of this
-    // compilation; the front end says where its CALLs are. A callee that was seen before is pinned, so its record can be asked.
+    // compilation; the front end says where its CALLs are. The site keeps the record of a callee that was seen before.
     unsafe {
         let units = CodeObject::units((*record).code);
         let site = (*record).coro.site(number, (*record).code, units.add(call_unit as usize));
@@ -257,13 +260,13 @@ unsafe fn await_site(
         let send_unit = (*site).send.offset_from(units) as u32;
         let seen = if (*site).callee.is_null() { core::ptr::null_mut() } else { (*(*site).callee).code };
         let code = likely.map_or(seen, |code| code.0 as *mut CodeObject);
-        let callee = if code.is_null() || !coro::enabled() { None } else { awaited(code) };
+        let callee = if code.is_null() || !coro::enabled() { None } else { awaited(code, kept) };
         Some(cendre_codegen::AwaitSite { address: site as u64, send_unit, callee })
     }
 }
 
 /// What an awaited call in line needs of a code object; None: leave it to the runtime.
-unsafe fn awaited(code: *mut CodeObject) -> Option<cendre_codegen::Awaited> {
+unsafe fn awaited(code: *mut CodeObject, kept: &mut Kept) -> Option<cendre_codegen::Awaited> {
     // SAFETY: a live code object; the GIL is held.
     unsafe {
         let start = coro::data::read_start(code).filter(|s| s.awaitable && s.positional && s.cells.is_empty())?;
@@ -271,7 +274,7 @@ unsafe fn awaited(code: *mut CodeObject) -> Option<cendre_codegen::Awaited> {
         if record.is_null() {
             return None;
         }
-        (*record).pinned = true;
+        kept.record(record);
         Some(cendre_codegen::Awaited {
             cell: &raw mut (*record).code as u64,
             record: record as u64,
@@ -285,7 +288,7 @@ unsafe fn awaited(code: *mut CodeObject) -> Option<cendre_codegen::Awaited> {
 }
 
 /// What a direct call needs of a code object.
-unsafe fn callee(code: *mut CodeObject) -> Option<Callee> {
+unsafe fn callee(code: *mut CodeObject, kept: &mut Kept) -> Option<Callee> {
     // SAFETY: the front end has it from a fact of this compilation, so it is alive; the GIL is held.
     unsafe {
         let generators = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
@@ -296,7 +299,7 @@ unsafe fn callee(code: *mut CodeObject) -> Option<Callee> {
         if record.is_null() {
             return None;
         }
-        (*record).pinned = true;
+        kept.record(record);
         Some(Callee {
             cell: &raw mut (*record).code as u64,
             record: record as u64,
@@ -343,5 +346,5 @@ impl Env for PlainEnv {
 
 /// Facts for a record's compilation.
 pub fn facts_for(record: *mut CodeRecord, globals: *mut PyObject, builtins: *mut PyObject) -> facts::LiveFacts {
-    facts::LiveFacts { record, globals, builtins }
+    facts::LiveFacts { record, globals, builtins, kept: RefCell::default() }
 }

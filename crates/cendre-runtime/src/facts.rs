@@ -7,6 +7,7 @@ use crate::driver;
 use crate::ext;
 use crate::gil::Gil;
 use crate::globals;
+use crate::kept::Kept;
 use crate::record::CodeRecord;
 use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::Opcode;
@@ -17,6 +18,7 @@ use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
 use cendre_cpython::{api, interp, refcount};
 use cendre_ir::ObjId;
+use std::cell::RefCell;
 
 /// `FUNC_VERSION_CACHE_SIZE` and `TYPE_VERSION_CACHE_SIZE`.
 const CACHE: usize = 1 << 12;
@@ -230,6 +232,8 @@ pub struct LiveFacts {
     /// The module's globals and builtins that the code is run with, or null.
     pub globals: *mut PyObject,
     pub builtins: *mut PyObject,
+    /// The cells that were answered.
+    pub kept: RefCell<Kept>,
 }
 
 impl Facts for LiveFacts {
@@ -329,7 +333,13 @@ impl Facts for LiveFacts {
             let builtin = globals::cell(self.builtins, name)?;
             let in_module = *module != globals::ABSENT;
             let value = if in_module { *module } else { *builtin };
-            (value > globals::UNKNOWN).then_some(GlobalCells {
+            if value <= globals::UNKNOWN {
+                return None;
+            }
+            let mut kept = self.kept.borrow_mut();
+            kept.cell(module);
+            kept.cell(builtin);
+            Some(GlobalCells {
                 module: module as u64,
                 builtin: builtin as u64,
                 in_module,

@@ -1,8 +1,37 @@
-//! A cell whose content the GIL protects.
+//! A cell whose content the GIL protects, and which GIL: that of the main interpreter.
 //!
-//! Invariant: who calls [`Gil::get`] holds the GIL and keeps no reference across a call that may run Python code.
+//! Invariant: who calls [`Gil::get`] holds the main interpreter's GIL and keeps no reference across a call that may run Python code. Others
+//! may have a GIL of their own, and come to what the process has once: slots of static types, audit hooks. There [`is_main`] is asked first.
 
+use cendre_cpython::ffi;
+use cendre_cpython::tstate::ThreadState;
 use core::cell::UnsafeCell;
+use core::sync::atomic::{AtomicPtr, Ordering};
+
+static MAIN: AtomicPtr<ffi::PyInterpreterState> = AtomicPtr::new(core::ptr::null_mut());
+
+/// Whether a thread runs in the interpreter that cendre works in.
+///
+/// # Safety
+/// A thread state that is attached.
+#[inline(always)]
+pub unsafe fn is_main(ts: *mut ThreadState) -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { (*ts).interp == MAIN.load(Ordering::Relaxed) }
+}
+
+/// Remembers the main interpreter; answers whether this is it.
+///
+/// # Safety
+/// The calling thread is attached to an interpreter.
+pub unsafe fn settle_in() -> bool {
+    // SAFETY: the caller's contract; the main interpreter exists as long as the process.
+    unsafe {
+        let main = ffi::PyInterpreterState_Main();
+        MAIN.store(main, Ordering::Relaxed);
+        ffi::PyInterpreterState_Get() == main
+    }
+}
 
 /// State protected by the GIL.
 pub struct Gil<T>(UnsafeCell<T>);

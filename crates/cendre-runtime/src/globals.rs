@@ -3,7 +3,8 @@
 //! CPython guards a global by the version of its dict's keys, which ends with every new name in the module. Compiled code has no
 //! adaptive interpreter to learn the next version from, so it reads a cell instead: the value (borrowed from the dict), [`ABSENT`] or
 //! [`UNKNOWN`]. Only dicts that compiled code reads are watched, so that all others keep CPython's speed.
-//! Invariant: a cell's word is what the dict holds, or `UNKNOWN`; cells live for ever, machine code has their addresses.
+//! Invariant: a cell's word is what the dict holds, or `UNKNOWN`. Machine code has addresses of cells (`kept.rs`): once the dict is gone, a cell
+//! is freed with the last that keeps it.
 //! Source: Doc/c-api/dict.rst, "Dictionary watchers". Read docs/internals/runtime.md.
 
 use crate::gil::Gil;
@@ -19,9 +20,17 @@ pub const ABSENT: usize = 0;
 /// Nothing is known: machine code leaves.
 pub const UNKNOWN: usize = 1;
 
-/// Cells by name: an interned `str`, owned, so that two names are equal only if they are the same object. Cells are leaked, see the
-/// invariant. Each write to a watched dict looks here, also those of interpreted code: the look-up has to be cheap.
-type Names = HashMap<usize, *mut usize>;
+/// One word for machine code, and who needs it.
+#[repr(C)]
+struct Cell {
+    word: usize,
+    keepers: usize,
+    /// The dict is gone: nobody else will free it.
+    orphan: bool,
+}
+
+/// Cells by name: an interned `str`, owned, so that two names are equal only if they are the same object. Each write to a watched dict looks here, also those of interpreted code: the look-up has to be cheap.
+type Names = HashMap<usize, *mut Cell>;
 
 /// `PyASCIIObject.state.interned`.
 const INTERNED: u32 = 3;
@@ -50,7 +59,7 @@ pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const us
         }
         let table = TABLE.get().get_or_insert_with(Table::default);
         if let Some(found) = table.dicts.get(&(dict as usize)).and_then(|names| names.get(&(name as usize))) {
-            return Some(*found);
+            return Some((*found).cast_const().cast());
         }
         let id = match table.watcher {
             Some(id) => id,
@@ -73,9 +82,33 @@ pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const us
             e.insert(HashMap::default());
         }
         let value = ffi::PyDict_GetItemWithError(dict, name);
-        let word = Box::into_raw(Box::new(value as usize));
-        table.dicts.entry(dict as usize).or_default().insert(refcount::new_ref(name) as usize, word);
-        Some(word)
+        let cell = Box::into_raw(Box::new(Cell { word: value as usize, keepers: 0, orphan: false }));
+        table.dicts.entry(dict as usize).or_default().insert(refcount::new_ref(name) as usize, cell);
+        Some(cell.cast_const().cast())
+    }
+}
+
+/// Somebody keeps a cell.
+///
+/// # Safety
+/// A cell of [`cell`] that is not freed; the GIL is held.
+pub unsafe fn keep(cell: *const usize) {
+    // SAFETY: the caller's contract: the word is the first of its cell.
+    unsafe { (*cell.cast_mut().cast::<Cell>()).keepers += 1 }
+}
+
+/// Who has kept a cell needs it no more.
+///
+/// # Safety
+/// As for [`keep`], which the caller has called.
+pub unsafe fn give_up(cell: *const usize) {
+    // SAFETY: the caller's contract; an orphan is in no table.
+    unsafe {
+        let cell: *mut Cell = cell.cast_mut().cast();
+        (*cell).keepers -= 1;
+        if (*cell).orphan && (*cell).keepers == 0 {
+            drop(Box::from_raw(cell));
+        }
     }
 }
 
@@ -88,7 +121,7 @@ unsafe fn interned(name: *mut PyObject) -> bool {
 
 /// The cell of a key that is an exact str, if there is one.
 #[inline]
-unsafe fn find(names: &Names, key: *mut PyObject) -> Option<*mut usize> {
+unsafe fn find(names: &Names, key: *mut PyObject) -> Option<*mut Cell> {
     // SAFETY: both are exact strs.
     unsafe {
         if interned(key) {
@@ -109,7 +142,7 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
             watch_event::DICT_ADDED | watch_event::DICT_MODIFIED | watch_event::DICT_DELETED => {
                 if refcount::type_of(key) == &raw mut ffi::PyUnicode_Type {
                     if let Some(cell) = find(names, key) {
-                        *cell = if event == watch_event::DICT_DELETED { ABSENT } else { value as usize };
+                        (*cell).word = if event == watch_event::DICT_DELETED { ABSENT } else { value as usize };
                     }
                 } else if ffi::PyUnicode_Check(key) != 0 {
                     // A subclass may be equal to anything.
@@ -119,7 +152,11 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
             watch_event::DICT_DEALLOCATED => {
                 forget(names);
                 if let Some(names) = table.dicts.remove(&(dict as usize)) {
-                    for name in names.into_keys() {
+                    for (name, cell) in names {
+                        (*cell).orphan = true;
+                        if (*cell).keepers == 0 {
+                            drop(Box::from_raw(cell));
+                        }
                         refcount::decref(name as *mut PyObject);
                     }
                 }
@@ -132,7 +169,7 @@ unsafe extern "C" fn changed(event: c_int, dict: *mut PyObject, key: *mut PyObje
 
 unsafe fn forget(names: &Names) {
     for cell in names.values() {
-        // SAFETY: cells live for ever; the GIL is held.
-        unsafe { **cell = UNKNOWN };
+        // SAFETY: cells in the table are alive; the GIL is held.
+        unsafe { (**cell).word = UNKNOWN };
     }
 }

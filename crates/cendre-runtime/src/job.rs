@@ -12,6 +12,7 @@ use crate::driver::{self, Subject};
 use crate::entries;
 use crate::env::{self, PlainEnv};
 use crate::facts;
+use crate::kept::Kept;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use crate::trial;
@@ -42,6 +43,7 @@ pub struct Job {
     plan: Option<Plan>,
     made: Option<(Compiled, BTreeSet<u64>)>,
     holds: Vec<*mut PyObject>,
+    kept: Kept,
     /// What `holds` keeps or watches.
     held: BTreeSet<u64>,
     /// Code units.
@@ -74,12 +76,20 @@ impl Job {
             let start = Instant::now();
             let facts = env::facts_for(record, subject.globals, subject.builtins);
             let code = facts::code_facts(subject.code);
-            let function = guarded(|| {
+            let translated = guarded(|| {
                 panic_if_asked("translate", &code.qualname);
                 cendre_bytecode::translate::translate(&code, &facts).map_err(|refusal| refusal.reason.to_string())
-            })?;
+            });
             let classes = facts::classes(&facts);
-            let plan = Plan { env: PlainEnv::new(record, &function), function, classes };
+            let mut kept = facts.kept.into_inner();
+            let function = match translated {
+                Ok(function) => function,
+                Err(reason) => {
+                    kept.give_up();
+                    return Err(reason);
+                }
+            };
+            let plan = Plan { env: PlainEnv::new(record, &function, &mut kept), function, classes };
             let held = plan.names();
             let mut job = Job {
                 record,
@@ -88,11 +98,12 @@ impl Job {
                 plan: Some(plan),
                 made: None,
                 holds: Vec::new(),
+                kept,
                 held: BTreeSet::new(),
                 foreground_ns: 0,
                 background_ns: 0,
             };
-            (*record).jobs += 1;
+            record::keep(record);
             if let Err(reason) = hold(record, &held, &job.code, &mut job.holds) {
                 job.drop_with_gil();
                 return Err(reason);
@@ -160,7 +171,7 @@ impl Job {
             }
             let leaves = vec![0; compiled.exits.len()];
             let Compiled { entries, exits, table, .. } = compiled;
-            let mut artifact = Artifact { piece, entries, exits, table, leaves, holds: Vec::new() };
+            let mut artifact = Artifact { piece, entries, exits, table, leaves, holds: Vec::new(), kept: core::mem::take(&mut self.kept) };
             if let Err(reason) = hold(record, &named, &self.code, &mut artifact.holds) {
                 artifact.free();
                 return Err(reason);
@@ -197,7 +208,8 @@ impl Job {
             for o in self.holds {
                 refcount::decref(o);
             }
-            record::job_ends(self.record);
+            self.kept.give_up();
+            record::give_up(self.record);
         }
     }
 }

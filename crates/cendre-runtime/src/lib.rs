@@ -24,6 +24,7 @@ pub mod gil;
 pub mod globals;
 pub mod hotness;
 pub mod job;
+pub mod kept;
 pub mod numbers;
 pub mod ops;
 pub mod protocol;

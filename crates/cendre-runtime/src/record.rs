@@ -1,8 +1,8 @@
 //! One [`CodeRecord`] per code object that cendre knows: state, machine code, statistics. Found by the code object's address.
 //!
 //! Invariant: `record.code` points to the living code object under whose address the record is in the table; when that dies, `code` and
-//! `body` become null and the rest is dropped. The three words at the front are read by machine code, so a record whose
-//! address went into machine code is never freed, only emptied.
+//! `body` become null and the rest is dropped. The three words at the front are read by machine code, so a record whose address somebody
+//! keeps (`keepers`) is emptied then, and freed when the last of these gives it up.
 
 use crate::attrs::AttrCache;
 use crate::artifact::Artifact;
@@ -64,8 +64,8 @@ pub struct CodeRecord {
     pub any_globals: bool,
     /// Somebody awaits what calls of it return: it is compiled to pass awaited calls on (`coro/pass.rs`).
     pub awaited: bool,
-    /// Its address is in machine code somewhere.
-    pub pinned: bool,
+    /// How many know its address beside the table: artifacts, jobs, await sites and cells that resume. It is not freed before them.
+    pub keepers: usize,
     /// Times compiled.
     pub compiles: u8,
     pub samples: u32,
@@ -75,8 +75,6 @@ pub struct CodeRecord {
     pub heat: Heat,
     /// The job that the compiler's thread has for it, or 0; whatever makes that job worthless sets 0.
     pub job: u64,
-    /// Jobs that know this record, wanted or not: it is not freed before them.
-    pub jobs: u32,
     /// Somebody asked to compile it: then it is also compiled again at once, not by the thread.
     pub on_demand: bool,
     pub raises: u64,
@@ -203,13 +201,12 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             all_generic: false,
             any_globals: false,
             awaited: false,
-            pinned: false,
+            keepers: 0,
             compiles: 0,
             samples: 0,
             warmup_calls: 0,
             heat: Heat::default(),
             job: 0,
-            jobs: 0,
             on_demand: false,
             raises: 0,
             reason: String::new(),
@@ -244,6 +241,8 @@ pub unsafe fn all() -> Vec<*mut CodeRecord> {
 unsafe fn code_dies(record: *mut CodeRecord) {
     // SAFETY: what `find_or_make` made; called once, with the GIL held, while the code object still stands.
     unsafe {
+        // What is dropped here may call back to the record, and may be its last keeper.
+        keep(record);
         entries::executor::detach_all(record);
         (*record).body = core::ptr::null();
         (*record).version = !0;
@@ -259,22 +258,29 @@ unsafe fn code_dies(record: *mut CodeRecord) {
         for a in artifacts {
             a.free();
         }
-        // Last: what was just dropped may have called back to the record.
-        if !(*record).pinned && (*record).jobs == 0 {
-            drop(Box::from_raw(record));
-        }
+        give_up(record);
     }
 }
 
-/// A job gives its record up; the last one frees it if the code object is gone.
+/// Somebody keeps the record's address; [`give_up`] goes with it.
 ///
 /// # Safety
-/// The job has counted itself in `jobs`; the GIL is held.
-pub unsafe fn job_ends(record: *mut CodeRecord) {
-    // SAFETY: the caller's contract: `code_dies` has left the record to us.
+/// A record that is not freed; the GIL is held.
+#[inline(always)]
+pub unsafe fn keep(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe { (*record).keepers += 1 }
+}
+
+/// Somebody gives the record's address up; the last one frees it if the code object is gone.
+///
+/// # Safety
+/// The caller has kept it and knows it no more; the GIL is held.
+pub unsafe fn give_up(record: *mut CodeRecord) {
+    // SAFETY: the caller's contract: `code_dies` has left the record to its keepers.
     unsafe {
-        (*record).jobs -= 1;
-        if (*record).jobs == 0 && (*record).code.is_null() && !(*record).pinned {
+        (*record).keepers -= 1;
+        if (*record).keepers == 0 && (*record).code.is_null() {
             drop(Box::from_raw(record));
         }
     }

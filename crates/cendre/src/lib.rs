@@ -5,7 +5,7 @@
 
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::layout;
-use cendre_runtime::{api, protocol};
+use cendre_runtime::{api, gil, protocol};
 use core::ffi::{c_int, c_void};
 use core::ptr;
 use std::ffi::CString;
@@ -82,6 +82,11 @@ pub unsafe extern "C" fn PyInit__cendre() -> *mut PyObject {
 unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
     // SAFETY: called by CPython's import with the new module, the GIL is held.
     let done = catch_unwind(|| unsafe {
+        // CPython itself only refuses where an interpreter has been made to check extensions.
+        if !gil::settle_in() {
+            import_error("cendre works in the main interpreter only");
+            return -1;
+        }
         let capsule = protocol::capsule();
         if capsule.is_null() {
             return -1;

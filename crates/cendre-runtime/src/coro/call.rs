@@ -292,9 +292,8 @@ unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
     // SAFETY: a live function; the site of the running code.
     unsafe {
         let record = record::find((*f).func_code.cast());
-        if !record.is_null() && (*site).callee != record {
-            (*record).pinned = true;
-            (*site).callee = record;
+        if !record.is_null() {
+            data::replace(&raw mut (*site).callee, record);
         }
     }
 }

@@ -6,7 +6,7 @@
 
 use crate::coro::SiteReport;
 use crate::gil::Gil;
-use crate::record::CodeRecord;
+use crate::record::{self, CodeRecord};
 use cendre_bytecode::Opcode;
 use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
 use cendre_cpython::genobject::GenObject;
@@ -17,7 +17,7 @@ use core::ptr;
 #[repr(C)]
 #[derive(Clone, Debug)]
 pub struct AwaitSite {
-    /// The callee that the runtime met here last (pinned), or null: what machine code calls in line once this is compiled again.
+    /// The callee that the runtime met here last (kept), or null: what machine code calls in line once this is compiled again.
     pub callee: *mut CodeRecord,
     /// Its CALL, by address and in code units, and its SEND.
     pub call: *mut CodeUnit,
@@ -33,7 +33,7 @@ pub struct AwaitSite {
 
 /// Where the generator stood that one `send` or FOR_ITER of machine code resumed last, as `lower/awaits.rs` reads it.
 ///
-/// Invariant: `record` is pinned; its `code` (null once that is gone) must be the generator's before the rest is believed.
+/// Invariant: `record` is null or kept; its `code` (null once that is gone) must be the generator's before the rest is believed.
 #[repr(C)]
 #[derive(Debug)]
 pub struct ResumeCell {
@@ -57,8 +57,27 @@ impl ResumeCell {
         // SAFETY: the caller's contract.
         unsafe {
             if !cell.is_null() {
-                (*record).pinned = true;
+                replace(&raw mut (*cell).record, record);
                 *cell = ResumeCell { instr_ptr: (*g).gi_iframe.instr_ptr, record, body: (*record).body, at };
+            }
+        }
+    }
+}
+
+/// Keeps another record in this place than before.
+///
+/// # Safety
+/// The place keeps what stands there, or holds null; the record is not freed; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn replace(place: *mut *mut CodeRecord, by: *mut CodeRecord) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let old = *place;
+        if old != by {
+            record::keep(by);
+            *place = by;
+            if !old.is_null() {
+                record::give_up(old);
             }
         }
     }
@@ -229,6 +248,11 @@ impl Drop for CoroData {
         buried.add(&self.stats);
         for site in self.sites.iter().flatten() {
             buried.add_site(site);
+        }
+        let callees = self.sites.iter().flatten().map(|site| site.callee);
+        for kept in callees.chain(self.cells.iter().map(|cell| cell.record)).filter(|r| !r.is_null()) {
+            // SAFETY: each of them is kept in that place, which is gone now.
+            unsafe { record::give_up(kept) }
         }
     }
 }

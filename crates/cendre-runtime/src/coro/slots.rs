@@ -8,7 +8,7 @@
 
 use super::run::{resumable, resume};
 use crate::body;
-use crate::gil::Gil;
+use crate::gil::{self, Gil};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::genobject::GenObject;
@@ -136,10 +136,11 @@ unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
 unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
     // SAFETY: a live object; exactly a generator or coroutine once its type says so.
     unsafe {
-        if refcount::type_of(o) != ty || ORIGINALS.get().off {
+        let ts = ThreadState::current();
+        // The types are those of all interpreters.
+        if refcount::type_of(o) != ty || !gil::is_main(ts) || ORIGINALS.get().off {
             return None;
         }
-        let ts = ThreadState::current();
         let (record, at) = resumable(ts, o.cast::<GenObject>(), value)?;
         Some(resume(ts, o.cast(), record, at, value))
     }

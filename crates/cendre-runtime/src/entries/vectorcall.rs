@@ -11,7 +11,7 @@ use crate::entries::{self, Kind};
 use crate::env;
 use crate::ext;
 use crate::frames::{self, MovableArgs};
-use crate::gil::Gil;
+use crate::gil::{self, Gil};
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use crate::trial;
@@ -349,7 +349,7 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
             ext::FUNCTION_MODIFY_CODE => {
                 // Frames of compiled callers borrow the old code object from the function: it stays for good.
                 let record = record::find((*f).func_code.cast());
-                if !record.is_null() && (*record).pinned {
+                if !record.is_null() && (*record).keepers > 0 {
                     refcount::incref((*f).func_code);
                 }
                 if new != (*f).func_code {
@@ -399,13 +399,13 @@ unsafe fn other_code(f: *mut FunctionObject, new: *mut CodeObject) {
 /// An audit hook: somebody is about to watch calls. A call of a function with a foreign vectorcall would be reported as one of
 /// a C function, so all functions get their own back first.
 unsafe extern "C" fn audit(event: *const c_char, args: *mut PyObject, _: *mut c_void) -> c_int {
-    // SAFETY: called by CPython with a C string and a tuple or null, mostly with the GIL held; our events always with it.
+    // SAFETY: called by CPython with a C string and a tuple or null, in any interpreter, mostly with the GIL held; our events always with it.
     unsafe {
         let event = CStr::from_ptr(event);
         let watches = event == c"sys.settrace"
             || event == c"sys.setprofile"
             || (event == c"sys.monitoring.register_callback" && !is_ours(args));
-        if watches && entries::kind() == Kind::Vectorcall {
+        if watches && gil::is_main(ThreadState::current()) && entries::kind() == Kind::Vectorcall {
             let w = WRAPPED.get();
             let functions: Vec<_> = w.functions.iter().flat_map(|t| t.keys().copied()).collect();
             w.paused.extend(&functions);
