@@ -197,7 +197,7 @@ impl PlainEnv {
                     (Op::AwaitWords, Imm::IntInt(number, _), Some(state)) => {
                         // Made before it is needed.
                         let unit = function.states[state.index()].unit;
-                        let _ = await_site(record, *number, unit, None);
+                        let _ = await_site(record, *number, unit, None, kept);
                     }
                     (Op::Send | Op::GenNext, ..) => cells.push((*record).coro.new_cell() as u64),
                     _ => {}
