@@ -4,6 +4,7 @@ What runs here is never *executed* unless plain CPython executes the same code o
 itself. So the rule that is tested: giving any code object to the compiler is safe, ends soon, and changes nothing that the program
 can see; code that does mean something runs with the same results.
 """
+import signal
 import pytest
 
 import support
@@ -214,3 +215,25 @@ def test_a_panic_is_caught_and_reported_once(stage, tmp_path):
     assert out[0].startswith("internal error: ") and out[-1] == "4 6 False 1", out
     said = report.read_text()
     assert said.count("internal error") == 1 and "victim" in said and "report" in said and "crates" in said, said
+
+
+BELOW = """
+def victim(n): return n + 1
+for n in range(50): victim(n)
+compiled(victim)
+print(victim(3), flush=True)
+try:
+    victim("no number")
+finally:
+    print("not reached", flush=True)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_a_panic_below_machine_code_ends_the_process_with_a_report(entries, tmp_path):
+    """Nobody could go on from there (provoked where a guard fails): it never unwinds into CPython, and says once what to send."""
+    report = tmp_path / "stderr"
+    source = f"import os; os.dup2(os.open({str(report)!r}, os.O_CREAT | os.O_WRONLY), 2)\n" + BELOW
+    out = support.python(source, entries=entries, status=-signal.SIGABRT, _CENDRE_TEST_PANIC="leave:victim")
+    said = report.read_text()
+    assert out == "4\n" and said.count("internal error") == 1 and "Please report it" in said and "crates" in said, (out, said)

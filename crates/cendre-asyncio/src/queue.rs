@@ -21,6 +21,7 @@ pub unsafe fn slot(handle: *mut PyObject, offset: usize) -> *mut *mut PyObject {
 }
 
 /// `loop.call_soon(callback, arg, context=context)`; no argument if `arg` is null. -1 with an exception set.
+#[expect(clippy::indexing_slicing, reason = "`n` is two or three of four")]
 pub unsafe fn call_soon(
     b: &Bound,
     ls: *mut LoopState,

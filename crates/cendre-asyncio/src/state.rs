@@ -231,6 +231,7 @@ static COUNTS: Gil<[u64; Counter::Count as usize]> = Gil::new([0; Counter::Count
 /// # Safety
 /// The GIL is held.
 #[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "each counter has a place")]
 pub unsafe fn count(counter: Counter) {
     // SAFETY: the caller's contract.
     unsafe { COUNTS.get()[counter as usize] += 1 }

@@ -379,6 +379,7 @@ unsafe extern "C" fn functions(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
     })
 }
 
+#[expect(clippy::indexing_slicing, reason = "each counter has a name")]
 unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     guarded(|| unsafe {
@@ -458,6 +459,7 @@ pub struct Methods<const N: usize>([ffi::PyMethodDef; N]);
 unsafe impl<const N: usize> Sync for Methods<N> {}
 
 impl<const N: usize> Methods<N> {
+    #[expect(clippy::indexing_slicing, reason = "indices are constants below N")]
     fn def(&'static self, n: usize) -> *mut ffi::PyMethodDef {
         (&raw const self.0[n]).cast_mut()
     }

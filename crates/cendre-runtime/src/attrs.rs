@@ -156,6 +156,7 @@ unsafe fn own_value(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name:
 }
 
 #[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "indices below WAYS, the length of both arrays")]
 unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> Found {
     // SAFETY: machine code passes a live object and its site's cache; the GIL is held.
     unsafe {
@@ -404,6 +405,7 @@ unsafe fn describe_write(class: *mut PyTypeObject, name: *mut PyObject) -> Optio
 
 /// Remembers the object's class, if the attribute is one that an entry can describe.
 #[cold]
+#[expect(clippy::indexing_slicing, reason = "indices below WAYS, the length of both arrays")]
 unsafe fn fill(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject, write: bool) {
     // SAFETY: as in `look`; the name is an interned str of the code object.
     unsafe {
@@ -478,6 +480,7 @@ pub unsafe extern "C" fn get_method_cached(o: *mut PyObject, name: *mut PyObject
 ///
 /// # Safety
 /// As for [`get_attr_cached`].
+#[expect(clippy::indexing_slicing, reason = "an index below WAYS, the length of both arrays")]
 pub unsafe extern "C" fn set_attr_cached(o: *mut PyObject, name: *mut PyObject, value: *mut PyObject, cache: *mut AttrCache) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {

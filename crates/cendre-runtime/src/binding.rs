@@ -86,6 +86,7 @@ pub struct Plan {
 /// # Safety
 /// `f` is a live function with the code object `code`; the arguments are alive; the GIL is held.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "no more keywords than places: looked at first")]
 pub unsafe fn plan(f: *mut FunctionObject, code: *mut CodeObject, args: &Args) -> Option<Plan> {
     // SAFETY: the caller's contract.
     unsafe {
@@ -125,6 +126,7 @@ pub unsafe fn plan(f: *mut FunctionObject, code: *mut CodeObject, args: &Args) -
 ///
 /// # Safety
 /// As for [`plan`], whose answer for these arguments `plan` is, with nothing changed since; `locals` are the slots of a frame of `code`.
+#[expect(clippy::indexing_slicing, reason = "`plan` has answered: no more keywords than places")]
 pub unsafe fn fill(f: *mut FunctionObject, code: *mut CodeObject, locals: *mut StackRef, args: &Args, plan: &Plan) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
@@ -245,6 +247,7 @@ pub unsafe fn call(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) ->
 
 /// Parameter of each keyword; false: not so simple.
 #[inline]
+#[expect(clippy::indexing_slicing, reason = "`plan` has looked: no more keywords than places")]
 unsafe fn place_keywords(code: *mut CodeObject, args: &Args, filled: usize, places: &mut [u16; MOST_KEYWORDS]) -> bool {
     // SAFETY: the names of the slots are a tuple of interned strings, at least as long as there are parameters.
     unsafe {
@@ -325,6 +328,7 @@ unsafe fn surplus_positional(slot: *mut StackRef, args: &Args, positional: usize
 }
 
 /// `**kwargs`. False: an exception is set.
+#[expect(clippy::indexing_slicing, reason = "`plan` has answered: no more keywords than places")]
 unsafe fn surplus_keywords(slot: *mut StackRef, args: &Args, places: &[u16; MOST_KEYWORDS]) -> bool {
     // SAFETY: as in `bind`. The keys are interned strs.
     unsafe {

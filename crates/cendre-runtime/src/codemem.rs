@@ -62,6 +62,7 @@ impl CodeMemory {
     ///
     /// # Errors
     /// [`MemoryError`]; nothing changes then.
+    #[expect(clippy::indexing_slicing, reason = "indices that `position` and `fits` have just found")]
     pub fn store(&mut self, code: &[u8], limit: usize) -> Result<Piece, MemoryError> {
         let size = code.len().next_multiple_of(ALIGN);
         if self.used + size > limit {
@@ -101,6 +102,7 @@ impl CodeMemory {
     }
 
     /// Gives a piece back. Nobody executes it any more.
+    #[expect(clippy::indexing_slicing, reason = "an index that `position` has just found")]
     pub fn free(&mut self, piece: Piece) {
         let Some(i) = self.arenas.iter().position(|a| a.contains(piece.address)) else { return };
         self.used -= piece.size;
@@ -144,6 +146,7 @@ impl Arena {
         unsafe { libc::mprotect(self.base.as_ptr().cast(), self.size, protection) == 0 }
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`at` is where the range was inserted; its neighbours are looked for first")]
     fn give_back(&mut self, offset: usize, size: usize) {
         let at = self.free.partition_point(|r| r.0 < offset);
         self.free.insert(at, (offset, size));

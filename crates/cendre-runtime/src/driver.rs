@@ -74,6 +74,7 @@ struct Lines {
 }
 
 /// Puts the instructions back that tools replaced: code stays instrumented after a tool has gone, until it is run again.
+#[expect(clippy::indexing_slicing, reason = "`unit` is inside the code")]
 unsafe fn undo_instrumentation(code: *mut CodeObject, bytes: &mut [u8]) {
     use cendre_bytecode::Opcode;
     // SAFETY: the tables of the monitoring data, where they exist, have an entry for each code unit.
@@ -316,6 +317,7 @@ fn is_no_guard(reason: &str) -> bool {
 ///
 /// # Safety
 /// The record is null or alive, the frame that left is complete in memory; the GIL is held. May run Python code.
+#[expect(clippy::indexing_slicing, reason = "as many exits as counters of leaves, of which there is one for it")]
 pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
     // SAFETY: the caller's contract.
     unsafe {
@@ -327,6 +329,7 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
         if record.is_null() {
             return;
         }
+        job::panic_where_it_leaves((*record).code);
         let Some(artifact) = &mut (*record).artifact else { return };
         // A body of an earlier artifact may have answered: an index that is none of ours is not counted by exit.
         let Some(n) = artifact.leaves.get_mut(exit as usize) else { return };

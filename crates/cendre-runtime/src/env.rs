@@ -168,6 +168,7 @@ impl PlainEnv {
     ///
     /// # Safety
     /// The GIL is held; the objects that the function names are alive.
+    #[expect(clippy::indexing_slicing, reason = "the verifier has seen the states of the function")]
     pub unsafe fn new(record: *mut CodeRecord, function: &Function, kept: &mut Kept) -> PlainEnv {
         // SAFETY: the caller's contract.
         unsafe {
@@ -266,6 +267,7 @@ unsafe fn await_site(
 }
 
 /// What an awaited call in line needs of a code object; None: leave it to the runtime.
+#[expect(clippy::indexing_slicing, reason = "chunks of the units of code, two bytes each")]
 unsafe fn awaited(code: *mut CodeObject, kept: &mut Kept) -> Option<cendre_codegen::Awaited> {
     // SAFETY: a live code object; the GIL is held.
     unsafe {

@@ -57,6 +57,7 @@ unsafe fn stand_at(fr: *mut Frame, unit: u32) {
 ///
 /// # Safety
 /// Called by machine code for its own frame, with a row of its own table and the words of that row.
+#[expect(clippy::indexing_slicing, reason = "machine code names rows of its own table")]
 unsafe extern "C" fn leave_frame(ts: *mut ThreadState, fr: *mut Frame, table: *const ExitTable, row: u64, words: *const u64) {
     // SAFETY: the caller's contract; the artifact that owns the table outlives its machine code's runs.
     unsafe {
@@ -71,6 +72,7 @@ unsafe extern "C" fn leave_frame(ts: *mut ThreadState, fr: *mut Frame, table: *c
 ///
 /// # Safety
 /// As for [`leave_frame`], and an exception is set.
+#[expect(clippy::indexing_slicing, reason = "machine code names rows of its own table")]
 unsafe extern "C" fn raise_frame(ts: *mut ThreadState, fr: *mut Frame, table: *const ExitTable, row: u64, words: *const u64) -> i32 {
     // SAFETY: the caller's contract.
     unsafe {

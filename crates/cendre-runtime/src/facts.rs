@@ -86,6 +86,7 @@ pub unsafe fn code_facts(code: *mut CodeObject) -> CodeFacts {
 ///
 /// # Safety
 /// The GIL is held.
+#[expect(clippy::indexing_slicing, reason = "the decoder has found the whole cache inside the code")]
 unsafe fn forget_dead(mut bytes: Vec<u8>) -> Vec<u8> {
     let Ok(instructions) = cendre_bytecode::decode(&bytes, &no_executors) else { return bytes };
     for i in &instructions {

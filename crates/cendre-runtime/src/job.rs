@@ -245,11 +245,27 @@ fn guarded<T>(f: impl FnOnce() -> Result<T, String>) -> Result<T, String> {
 /// How the reason of a refusal begins that is a fault of the compiler.
 pub const INTERNAL_ERROR: &str = "internal error";
 
-/// For tests: `_CENDRE_TEST_PANIC=stage:function` makes that stage of that function's compilation panic.
-fn panic_if_asked(stage: &str, function: &str) {
+/// What a test wants to panic: `_CENDRE_TEST_PANIC=stage:function`.
+fn asked() -> Option<&'static str> {
     static WHERE: std::sync::OnceLock<Option<String>> = std::sync::OnceLock::new();
-    let asked = WHERE.get_or_init(|| std::env::var("_CENDRE_TEST_PANIC").ok());
-    let here = asked.as_deref().and_then(|a| a.split_once(':')).is_some_and(|(s, f)| s == stage && f == function);
+    WHERE.get_or_init(|| std::env::var("_CENDRE_TEST_PANIC").ok()).as_deref()
+}
+
+/// For tests: makes a function's code panic where it leaves, which is below its machine code.
+///
+/// # Safety
+/// A live code object; the GIL is held.
+pub unsafe fn panic_where_it_leaves(code: *mut cendre_cpython::code::CodeObject) {
+    if asked().is_some() {
+        // SAFETY: the name is a `str`.
+        let name = unsafe { crate::config::text((*code).co_qualname) };
+        panic_if_asked("leave", &name.unwrap_or_default());
+    }
+}
+
+/// For tests: makes that stage of that function's compilation panic.
+fn panic_if_asked(stage: &str, function: &str) {
+    let here = asked().and_then(|a| a.split_once(':')).is_some_and(|(s, f)| s == stage && f == function);
     assert!(!here, "a test asked for it");
 }
 
@@ -284,18 +300,39 @@ thread_local! {
     static PLACE: std::cell::RefCell<String> = const { std::cell::RefCell::new(String::new()) };
 }
 
-/// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr.
+/// A panic of a pure stage is a refusal with its reason, not a message on the program's stderr. Any other is said with what a user can send
+/// us: a function of the module makes a SystemError of it, and below machine code, from where nobody can go on, the process aborts.
 fn quiet_panics() {
     static ONCE: std::sync::Once = std::sync::Once::new();
     ONCE.call_once(|| {
         let loud = std::panic::take_hook();
         std::panic::set_hook(Box::new(move |info| {
-            PLACE.with(|p| *p.borrow_mut() = info.location().map(ToString::to_string).unwrap_or_default());
-            if !COMPILING.with(std::cell::Cell::get) || std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
+            let place = info.location().map(ToString::to_string).unwrap_or_default();
+            let compiling = COMPILING.with(std::cell::Cell::get);
+            if std::env::var_os("CENDRE_DEBUG_PANIC").is_some() {
                 loud(info);
+            } else if !compiling {
+                report_panic(&panic_text(info.payload()), &place);
             }
+            PLACE.with(|p| *p.borrow_mut() = place);
         }));
     });
+}
+
+/// Once: that a panic cannot unwind is another panic.
+fn report_panic(text: &str, place: &str) {
+    static SAID: std::sync::atomic::AtomicBool = std::sync::atomic::AtomicBool::new(false);
+    if SAID.swap(true, std::sync::atomic::Ordering::Relaxed) {
+        return;
+    }
+    // SAFETY: the version is a C string that lives for ever.
+    let python = unsafe { core::ffi::CStr::from_ptr(ffi::Py_GetVersion()) }.to_string_lossy();
+    let version = env!("CARGO_PKG_VERSION");
+    let _ = writeln!(
+        std::io::stderr(),
+        "cendre: {INTERNAL_ERROR}: {text} ({place}), outside the compiler. If it was below compiled code, the process cannot go on and ends here.\n\
+         Please report it with these lines, and what follows (cendre {version}, Python {python}). CENDRE=0 runs the program without cendre."
+    );
 }
 
 fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {

@@ -3,6 +3,17 @@
 //! Invariant: everything here runs with the GIL held, except the sampler's thread, which only asks CPython for a pending
 //! call, and the compiler's, which works on plain data. State that the GIL protects lives in [`Gil`]. Read docs/internals/runtime.md, then `record.rs`.
 
+// A panic must not cross into C: nothing here panics by itself, and where an index is taken on trust the reason stands beside it.
+#![cfg_attr(not(test), warn(
+    clippy::expect_used,
+    clippy::indexing_slicing,
+    clippy::panic,
+    clippy::todo,
+    clippy::unimplemented,
+    clippy::unreachable,
+    clippy::unwrap_used
+))]
+
 pub mod api;
 pub mod artifact;
 pub mod attrs;

@@ -80,6 +80,7 @@ static REGISTRY: Gil<Registry> = Gil::new(Registry { slots: Vec::new(), used: 0 
 
 impl Registry {
     /// Where this address is, or would be.
+    #[expect(clippy::indexing_slicing, reason = "the mask is the length less one, and callers have slots")]
     fn slot(&self, address: usize) -> usize {
         let mask = self.slots.len() - 1;
         let mut i = (address >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 40 & mask;
@@ -89,10 +90,12 @@ impl Registry {
         i
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`slot` answers an index")]
     fn contains(&self, address: usize) -> bool {
         !self.slots.is_empty() && self.slots[self.slot(address)] == address
     }
 
+    #[expect(clippy::indexing_slicing, reason = "`slot` answers an index")]
     fn add(&mut self, address: usize) {
         if self.contains(address) {
             return;

@@ -275,6 +275,7 @@ impl CoroData {
     }
 
     #[cold]
+    #[expect(clippy::indexing_slicing, reason = "the list has been made longer than `n`")]
     unsafe fn new_site(&mut self, n: usize, code: *mut CodeObject, call: *mut CodeUnit) -> *mut AwaitSite {
         // SAFETY: the caller's contract. An await takes eight units at least: a larger number is none of this code.
         unsafe {

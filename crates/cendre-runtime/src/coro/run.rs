@@ -284,6 +284,7 @@ unsafe fn settle(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecor
 }
 
 /// Whether a tool wants to hear of exceptions: only the interpreter tells it.
+#[expect(clippy::indexing_slicing, reason = "events are below the number of tools' rows")]
 unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
     // SAFETY: the interpreter outlives its threads.
     unsafe {

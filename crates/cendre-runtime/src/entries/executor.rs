@@ -152,6 +152,7 @@ unsafe fn slot(array: *mut ExecutorArray, n: usize) -> *mut *mut ExecutorObject 
 ///
 /// # Safety
 /// `code` is a live code object, `bytes` all of its units; the GIL is held.
+#[expect(clippy::indexing_slicing, reason = "an attached executor stands inside the code that `bytes` are a copy of")]
 pub unsafe fn undo_in_copy(code: *mut CodeObject, bytes: &mut [u8]) {
     // SAFETY: the array belongs to the code object; an attached executor knows its instruction.
     unsafe {

@@ -119,6 +119,7 @@ unsafe fn expand_method(fr: *mut Frame) {
 }
 
 /// Runs a function whose body is compiled: the references of the arguments move into its frame. `None`: nothing has happened.
+#[expect(clippy::indexing_slicing, reason = "`total` is at most the length, looked at first")]
 unsafe fn call_bound(
     ts: *mut ThreadState,
     f: *mut FunctionObject,
@@ -230,6 +231,7 @@ pub unsafe extern "C" fn op_call_kw(ts: *mut ThreadState, fr: *mut Frame, oparg:
 ///
 /// # Safety
 /// Live objects, null or a mapping; the GIL is held.
+#[expect(clippy::indexing_slicing, reason = "no more items than the arrays have, looked at first")]
 pub(crate) unsafe fn unpacking<T>(
     me: *mut PyObject,
     items: *mut PyObject,

@@ -82,6 +82,7 @@ pub unsafe fn traceback_here(ts: *mut ThreadState, fr: *mut Frame) {
 }
 
 /// Does a tool want to hear of exceptions (`sys.settrace`, `sys.setprofile`, `sys.monitoring`)?
+#[expect(clippy::indexing_slicing, reason = "events are below the number of tools' rows")]
 unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
     // SAFETY: the interpreter outlives its threads.
     unsafe {

@@ -132,6 +132,7 @@ pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObje
 ///
 /// # Safety
 /// As for [`call_vector`]; the caller owns the arguments in `mask`.
+#[expect(clippy::indexing_slicing, reason = "`n` is at most the length, looked at first")]
 pub unsafe extern "C" fn call_owned(
     ts: *mut ThreadState,
     callable: *mut PyObject,
