@@ -58,6 +58,8 @@ pub struct Offsets {
     pub str_length: i32,
     pub module_dict: i32,
     pub cell_contents: i32,
+    /// of the items of `ts_exc_info`
+    pub exc_value: i32,
     // functions
     pub func_code: i32,
     pub func_globals: i32,

@@ -54,6 +54,12 @@ pub static HELPERS: &[Helper] = &[
     h("raise_frame", Prefix::Frame),
     h("dealloc", Prefix::None),
     h("handle_pending", Prefix::Frame),
+    // exceptions
+    h("raise_one", Prefix::Thread),
+    h("exception_matches", Prefix::Thread),
+    h("exception_matches_any", Prefix::Thread),
+    h("trace_exception", Prefix::Frame),
+    h("forget_exception", Prefix::Frame),
     // numbers and slots
     h("box_int", Prefix::None),
     h("box_float", Prefix::None),

@@ -349,6 +349,18 @@ ops! {
     /// Stores an owned reference or null into a cell; result: the old one.
     CellSet "cell.set" (Object, Nullable) None -> Nullable, WRITES;
 
+    // ---- exceptions
+    /// The argument (one reference is taken over) becomes the exception being handled. Result: the one before, or None; owned.
+    ExcPush "exc.push" (Object) None -> Object, WRITES;
+    /// The argument (taken over; None: nothing) is the exception being handled again. Result: the one that was (owned, or null).
+    ExcPop "exc.pop" (Object) None -> Nullable, WRITES;
+    /// Does an exception match a class, a tuple of classes, or one of several of these? Raises TypeError where any is none.
+    ExcMatches "exc.matches" (Object, Object, Rest) None -> Bool, READS | RAISES;
+    /// Makes the traceback entry that the way to a handler has put off, if it has.
+    ExcTrace "exc.trace" () None -> None, WRITES;
+    /// The same, unless the argument is about to die, so that nobody will see its traceback.
+    ExcForget "exc.forget" (Nullable) None -> None, WRITES;
+
     // ---- iterators of exactly known type
     /// Are there items left in a range iterator?
     RangeMore "range.more" (Object) None -> Bool, READS;

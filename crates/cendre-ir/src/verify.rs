@@ -55,7 +55,7 @@ pub fn state_is_before(op: Op) -> bool {
 /// Arguments that the instruction takes over by its meaning, whatever its `own` bits say: stored, returned or dropped.
 pub fn takes(op: Op, arg: usize) -> bool {
     match op {
-        Op::StoreLocal | Op::PutLocal | Op::Return | Op::Yield => arg == 0,
+        Op::StoreLocal | Op::PutLocal | Op::Return | Op::Yield | Op::ExcPush | Op::ExcPop => arg == 0,
         Op::SetInline | Op::SetSlot | Op::CellSet => arg == 1,
         Op::ListSet => arg == 2,
         Op::Drop => true,

@@ -75,6 +75,7 @@ pub static OFFSETS: Offsets = Offsets {
     // `md_dict` is the first field of a module behind the header.
     module_dict: size_of::<PyObject>() as i32,
     cell_contents: o::CELL_REF,
+    exc_value: o::EXC_VALUE,
     func_code: o::FUNC_CODE,
     func_globals: o::FUNC_GLOBALS,
     func_builtins: o::FUNC_BUILTINS,

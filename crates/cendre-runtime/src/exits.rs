@@ -4,7 +4,7 @@
 //! would have it at that point. Read `cendre-codegen/src/exit_table.rs` and docs/internals/codegen.md, "Exits".
 
 use crate::numbers;
-use crate::ops::exceptions::unwind;
+use crate::ops::exceptions::{trace_untraced, unwind};
 use cendre_codegen::{ExitTable, Row, Word};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -63,6 +63,7 @@ unsafe extern "C" fn leave_frame(ts: *mut ThreadState, fr: *mut Frame, table: *c
     unsafe {
         let row = &(&(*table).rows)[row as usize];
         restore(ts, fr, row, words);
+        trace_untraced(ts, fr);
         stand_at(fr, row.resume);
     }
 }
@@ -82,6 +83,7 @@ unsafe extern "C" fn raise_frame(ts: *mut ThreadState, fr: *mut Frame, table: *c
             stand_at(fr, row.unit);
         }
         restore(ts, fr, row, words);
+        trace_untraced(ts, fr);
         match row.handler {
             Some((depth, lasti)) => unwind(ts, fr, depth as i32, lasti.into()),
             None => 1,

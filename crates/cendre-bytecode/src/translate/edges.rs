@@ -37,6 +37,7 @@ pub(crate) struct Leader {
     block: ir::Block,
     locals: Vec<LocalShape>,
     stack: Vec<EntryShape>,
+    untraced: bool,
 }
 
 impl Translator<'_> {
@@ -53,7 +54,7 @@ impl Translator<'_> {
         let locals = (0..self.code.nlocalsplus)
             .map(|n| Local { plain: first && n >= args && n < self.code.nlocals, ..Local::default() })
             .collect();
-        Abstract { stack, locals }
+        Abstract { stack, locals, untraced: false }
     }
 
     /// Is this the RESUME at the start of the code (behind MAKE_CELL and the like)?
@@ -151,7 +152,7 @@ impl Translator<'_> {
         let stack = self.take_stack(&kinds);
         self.at = saved;
         let locals = vec![Local::default(); self.code.nlocalsplus as usize];
-        let edge = Edge { block, state: Abstract { stack, locals }, outside: true };
+        let edge = Edge { block, state: Abstract { stack, locals, untraced: true }, outside: true };
         if self.leaders.contains_key(&target) {
             self.convert(target, edge);
         } else {
@@ -212,6 +213,7 @@ impl Translator<'_> {
             self.at = Some(edge.block);
             self.stack = edge.state.stack;
             self.locals = edge.state.locals;
+            self.untraced = edge.state.untraced;
             return Ok(true);
         }
         let leader = self.shape(unit, &edges);
@@ -228,10 +230,12 @@ impl Translator<'_> {
             let own = matches!(e.kind, Kind::Object | Kind::Nullable);
             stack.push(Val { kind: e.kind, class: e.class, ..Val::object(v, own) });
         }
+        let untraced = leader.untraced;
         self.leaders.insert(unit, leader);
         for edge in edges {
             self.convert(unit, edge);
         }
+        self.untraced = untraced;
         self.at = Some(block);
         self.stack = stack;
         self.locals = locals;
@@ -279,7 +283,7 @@ impl Translator<'_> {
                 EntryShape { kind, class: if kind == Kind::Object { class } else { None } }
             })
             .collect();
-        Leader { block: self.f.block(), locals, stack }
+        Leader { block: self.f.block(), locals, stack, untraced: inside.iter().all(|e| e.state.untraced) }
     }
 
     /// Completes an edge: brings its state into the leader's shape and jumps.
@@ -294,6 +298,8 @@ impl Translator<'_> {
         let saved = (std::mem::take(&mut self.stack), std::mem::take(&mut self.locals));
         self.stack = edge.state.stack;
         self.locals = edge.state.locals;
+        let traced = std::mem::replace(&mut self.untraced, edge.state.untraced && !leader.untraced);
+        self.trace();
         let mut args = Vec::new();
         for n in 0..leader.locals.len() {
             let shape = leader.locals[n];
@@ -404,6 +410,7 @@ impl Translator<'_> {
             self.jump_to(at, leader.block, args);
         }
         (self.stack, self.locals) = saved;
+        self.untraced = traced;
         self.at = saved_at;
     }
 

@@ -42,6 +42,8 @@ impl Translator<'_> {
                         let (over, body) = self.branch(null);
                         self.at = Some(over);
                         let locals = self.locals.clone();
+                        let untraced = self.untraced;
+                        self.trace();
                         let state = self.dropping(false);
                         let list = i64::from(op == Opcode::ForIterList);
                         self.emit(Op::IterDone, Imm::Int(list), &[o], 0, Some(state));
@@ -52,6 +54,7 @@ impl Translator<'_> {
                         self.check_looked(target);
                         self.go(target)?;
                         self.locals = locals;
+                        self.untraced = untraced;
                         self.at = Some(body);
                         let state = self.before();
                         let v = self.value(Op::GuardNotNull, Imm::None, &[v], Some(state));

@@ -17,6 +17,7 @@ mod attrs;
 mod awaits;
 mod calls;
 mod edges;
+mod exceptions;
 mod flow;
 mod iterate;
 mod state;
@@ -101,6 +102,8 @@ pub(crate) struct Translator<'a> {
     pub at: Option<ir::Block>,
     pub stack: Vec<Val>,
     pub locals: Vec<Local>,
+    /// The handled exception's traceback may lack the entry of this frame (see `exceptions.rs`).
+    pub untraced: bool,
     /// The instruction that is being translated and the state before it.
     pub now: Instr,
     before: Option<State>,
@@ -158,6 +161,7 @@ pub fn translate(code: &CodeFacts, facts: &dyn Facts) -> Result<ir::Function, Re
             at: None,
             stack: Vec::new(),
             locals: Vec::new(),
+            untraced: false,
             now: instrs[0],
             before: None,
             before_stack: Vec::new(),
@@ -381,6 +385,7 @@ impl Translator<'_> {
 
     /// Makes every local current: to be called before an instruction that may run unknown code.
     pub fn observe(&mut self) {
+        self.trace();
         for n in 0..self.locals.len() {
             self.sync(n as u32);
         }
@@ -464,11 +469,13 @@ impl Translator<'_> {
         use Opcode::*;
         match i.base {
             Nop | NotTaken | Resume => {}
-            PopTop | EndFor => {
+            // As long as nothing unknown has run, the exception that is handled is held by the thread as well.
+            PopTop if self.untraced && self.peek(1)?.handled => {
                 let v = self.pop()?;
-                self.drop_values(&[v]);
+                let state = self.dropping(true);
+                self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
             }
-            PopIter => {
+            PopTop | EndFor | PopIter => {
                 let v = self.pop()?;
                 self.drop_values(&[v]);
             }
@@ -520,6 +527,7 @@ impl Translator<'_> {
             ReturnGenerator => return Err(Refusal::new("generator entered at its start")),
             JumpForward => self.go(i.jump_target.ok_or_else(underflow)?)?,
             JumpBackward => {
+                self.trace();
                 let target = i.jump_target.ok_or_else(underflow)?;
                 let handler = self.handler(i.offset);
                 let state = FrameState {
@@ -562,12 +570,11 @@ impl Translator<'_> {
             DictUpdate => self.append_like(i, "dict_update", 1)?,
             MapAdd => self.append_like(i, "map_add", 2)?,
             DictMerge => self.dict_merge(i)?,
-            RaiseVarargs | Reraise => {
-                self.stack_op(i)?;
-                let state = self.raising();
-                self.emit(Op::Raise, Imm::None, &[], 0, Some(state));
-                self.at = None;
-            }
+            RaiseVarargs | Reraise => self.raise(i)?,
+            PushExcInfo => self.push_exc_info()?,
+            PopExcept => self.pop_except()?,
+            CheckExcMatch => self.check_exc_match(i)?,
+            BuildTuple if self.is_exception_tuple(i) => {}
             _ => self.stack_op(i)?,
         }
         Ok(())
@@ -582,6 +589,6 @@ pub(crate) fn underflow() -> Refusal {
 impl Abstract {
     /// The translator's state, to be kept with an edge.
     pub(crate) fn of(t: &Translator<'_>) -> Abstract {
-        Abstract { stack: t.stack.clone(), locals: t.locals.clone() }
+        Abstract { stack: t.stack.clone(), locals: t.locals.clone(), untraced: t.untraced }
     }
 }

@@ -40,11 +40,13 @@ pub(crate) struct Val {
     /// An int constant's value, where the object is a literal.
     pub int: Option<i64>,
     pub float: Option<f64>,
+    /// The exception that PUSH_EXC_INFO made the handled one.
+    pub handled: bool,
 }
 
 impl Val {
     pub fn object(v: Value, own: bool) -> Val {
-        Val { v, kind: Kind::Object, own, class: None, literal: None, likely: None, home: None, int: None, float: None }
+        Val { v, kind: Kind::Object, own, class: None, literal: None, likely: None, home: None, int: None, float: None, handled: false }
     }
     pub fn number(kind: Kind, v: Value) -> Val {
         Val { kind, ..Val::object(v, false) }
@@ -81,4 +83,6 @@ pub(crate) struct Local {
 pub(crate) struct Abstract {
     pub stack: Vec<Val>,
     pub locals: Vec<Local>,
+    /// See [`super::Translator::untraced`].
+    pub untraced: bool,
 }

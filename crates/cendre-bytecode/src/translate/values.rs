@@ -19,7 +19,7 @@ fn is_quiet(op: Opcode) -> bool {
     matches!(
         op,
         BuildList | BuildTuple | BuildString | BuildSlice | BuildTemplate | BuildInterpolation | LoadCommonConstant | LoadBuildClass
-            | LoadLocals | MakeCell | CopyFreeVars | PushExcInfo | GetLen | MatchMapping | MatchSequence
+            | LoadLocals | MakeCell | CopyFreeVars | GetLen | MatchMapping | MatchSequence
     )
 }
 
@@ -34,7 +34,7 @@ fn is_stack_op(op: Opcode) -> bool {
                 | DeleteName | StoreGlobal | LoadName | StoreName | LoadFromDictOrDeref | LoadFromDictOrGlobals
                 | LoadSuperAttr | LoadSpecial | SetupAnnotations | ImportName | ImportFrom | MakeFunction
                 | SetFunctionAttribute | GetIter | GetYieldFromIter | GetAiter | GetAnext | GetAwaitable | EndAsyncFor
-                | CleanupThrow | MatchKeys | MatchClass | CheckExcMatch | CheckEgMatch | PopExcept | WithExceptStart
+                | CleanupThrow | MatchKeys | MatchClass | CheckEgMatch | WithExceptStart
                 | RaiseVarargs | Reraise | UnpackEx
         )
 }
@@ -60,6 +60,9 @@ impl Translator<'_> {
             return;
         }
         let plain = owned.iter().all(|v| self.is_leaf_class(v.class));
+        if !plain {
+            self.trace();
+        }
         let state = self.dropping(plain);
         let args: Vec<Value> = owned.iter().map(|v| v.v).collect();
         self.emit(Op::Drop, Imm::None, &args, 0, Some(state));
@@ -323,6 +326,9 @@ impl Translator<'_> {
     /// Stores an owned object into a slot and drops the old one.
     fn put(&mut self, n: u32, o: Val) {
         let plain = self.locals[n as usize].plain;
+        if !plain {
+            self.trace();
+        }
         let state = self.dropping(plain);
         self.emit(Op::StoreLocal, Imm::Slot(n), &[o.v], 0, Some(state));
         if !plain {
@@ -367,6 +373,7 @@ impl Translator<'_> {
         let o = if raw { v } else { self.make_own(v) };
         let rest = std::mem::take(&mut self.stack);
         self.drop_values(&rest);
+        self.trace();
         let state = self.dropping(false);
         self.emit(Op::Return, Imm::None, &[o.v], 0, Some(state));
         self.at = None;
@@ -421,9 +428,6 @@ impl Translator<'_> {
         let op = if quiet { Op::QuietOp } else { Op::StackOp };
         let results = self.emit_many(op, Imm::HelperInt(name, i64::from(i.arg)), &values, own, Some(state), outputs);
         let mut copies = Vec::new();
-        if i.base == Opcode::PushExcInfo {
-            copies.extend(self.stack.pop());
-        }
         for (n, v) in results.iter().enumerate() {
             let word = matches!(i.base, Opcode::WithExceptStart) && args.get(n).is_some_and(|a| a.kind == Kind::Word);
             let nullable = matches!(i.base, Opcode::LoadSpecial | Opcode::LoadSuperAttr | Opcode::LoadAttr | Opcode::LoadGlobal) && n == 1;
@@ -436,7 +440,7 @@ impl Translator<'_> {
                 self.f.set_type(*v, Type::OBJECT);
                 Val::object(*v, true)
             };
-            if n < peeked && i.base != Opcode::PushExcInfo {
+            if n < peeked {
                 copies.push(val);
             } else {
                 self.stack.push(val);
@@ -469,7 +473,6 @@ fn shape(i: &Instr, popped: usize, pushed: usize) -> (usize, usize) {
         WithExceptStart => (5, 6),
         GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext => (1, 2),
         MatchKeys => (2, 3),
-        CheckExcMatch => (2, 2),
         Reraise => (i.arg as usize + 1, 0),
         _ => (popped, pushed),
     }
@@ -483,7 +486,7 @@ fn peeked(i: &Instr) -> usize {
         Reraise => i.arg as usize,
         WithExceptStart => 5,
         MatchKeys => 2,
-        GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext | CheckExcMatch | PushExcInfo => 1,
+        GetLen | MatchMapping | MatchSequence | ImportFrom | GetAnext => 1,
         _ => 0,
     }
 }
@@ -500,7 +503,7 @@ names! {
     BuildList "op_build_list" BuildTuple "op_build_tuple" BuildString "op_build_string" BuildSlice "op_build_slice"
     BuildTemplate "op_build_template" BuildInterpolation "op_build_interpolation" LoadCommonConstant "op_load_common_constant"
     LoadBuildClass "op_load_build_class" LoadLocals "op_load_locals" MakeCell "op_make_cell" CopyFreeVars "op_copy_free_vars"
-    PushExcInfo "op_push_exc_info" GetLen "op_get_len" MatchMapping "op_match_mapping" MatchSequence "op_match_sequence"
+    GetLen "op_get_len" MatchMapping "op_match_mapping" MatchSequence "op_match_sequence"
     BinarySlice "op_binary_slice" StoreSlice "op_store_slice" DeleteSubscr "op_delete_subscr" BuildSet "op_build_set"
     BuildMap "op_build_map" CallKw "op_call_kw" CallFunctionEx "op_call_function_ex" CallIntrinsic1 "op_call_intrinsic_1"
     CallIntrinsic2 "op_call_intrinsic_2" ConvertValue "op_convert_value" FormatSimple "op_format_simple"
@@ -511,7 +514,7 @@ names! {
     ImportName "op_import_name" ImportFrom "op_import_from" MakeFunction "op_make_function"
     SetFunctionAttribute "op_set_function_attribute" GetIter "op_get_iter" GetYieldFromIter "op_get_yield_from_iter"
     GetAiter "op_get_aiter" GetAnext "op_get_anext" GetAwaitable "op_get_awaitable" EndAsyncFor "op_end_async_for"
-    CleanupThrow "op_cleanup_throw" MatchKeys "op_match_keys" MatchClass "op_match_class" CheckExcMatch "op_check_exc_match"
-    CheckEgMatch "op_check_eg_match" PopExcept "op_pop_except" WithExceptStart "op_with_except_start"
+    CleanupThrow "op_cleanup_throw" MatchKeys "op_match_keys" MatchClass "op_match_class"
+    CheckEgMatch "op_check_eg_match" WithExceptStart "op_with_except_start"
     RaiseVarargs "op_raise_varargs" Reraise "op_reraise" UnpackEx "op_unpack_ex"
 }

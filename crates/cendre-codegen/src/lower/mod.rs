@@ -7,6 +7,7 @@
 mod awaits;
 mod calls;
 mod direct;
+mod exceptions;
 mod exits;
 mod heap;
 mod numbers;
@@ -439,6 +440,7 @@ impl Lower<'_> {
             | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
             | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
+            Op::ExcPush | Op::ExcPop | Op::ExcMatches | Op::ExcTrace | Op::ExcForget => self.exceptions(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
             | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::AwaitWords | Op::IsAwaited | Op::PassCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,

@@ -336,6 +336,8 @@ impl TestWorld {
                     other => Err(format!("cell.set of {other:?}")),
                 }
             }
+            // No exception is being handled in this world.
+            (Op::ExcPush, _) => one(Val::Obj(self.box_value(Val::Null))),
             (Op::RangeMore, _) => match self.data(args.first())? {
                 Data::Range(_, _, left) => one(Val::Bool(*left > 0)),
                 other => Err(format!("range.more of {other:?}")),

@@ -6,16 +6,17 @@
 //! beside the frame. Whoever ends a frame whose body answered RAISED calls [`add_traceback`], as [`unwind`] does.
 //! Read docs/internals/contracts.md; `mod.rs` for inputs and outputs.
 
-use super::stack::{OK, RAISED, bool_ref, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
+use super::stack::{OK, RAISED, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
+use crate::gil::Gil;
 use cendre_bytecode::Opcode;
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
-use cendre_cpython::code::CodeObject;
+use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::monitoring::event;
-use cendre_cpython::refcount::{decref, incref, new_ref, xdecref};
+use cendre_cpython::refcount::{decref, incref, new_ref, refcnt, xdecref};
 use cendre_cpython::tstate::ThreadState;
 use core::cell::Cell;
 use core::ffi::CStr;
@@ -102,8 +103,16 @@ pub unsafe extern "C" fn unwind(ts: *mut ThreadState, fr: *mut Frame, depth: i32
         if exceptions_watched(ts) {
             return 1;
         }
-        add_traceback(ts, fr);
+        let again = raised_again(ts, fr);
         drop_to(fr, depth as usize);
+        let exc = (*ts).current_exception;
+        if !again {
+            if refcnt(exc) == 1 {
+                *UNTRACED.get() = (exc as usize, (*fr).instr_ptr);
+            } else {
+                traceback_here(ts, fr);
+            }
+        }
         if lasti > 0 {
             // Of the instruction that raised first: RERAISE has put that into instr_ptr.
             push(fr, StackRef::tag_int(Frame::instr_index(fr)));
@@ -113,54 +122,94 @@ pub unsafe extern "C" fn unwind(ts: *mut ThreadState, fr: *mut Frame, depth: i32
     0
 }
 
-/// PUSH_EXC_INFO: the exception becomes the one being handled: the one before it (or None), then itself.
+/// CHECK_EXC_MATCH: does the exception match a class or tuple of classes? 0, 1, or -1 (TypeError: it is none).
 ///
 /// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_push_exc_info(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
-    // SAFETY: one input; the reference of exc_info moves to the stack.
+/// Both are alive; the GIL is held. Runs nothing unknown.
+pub unsafe extern "C" fn exception_matches(ts: *mut ThreadState, exc: *mut PyObject, class: *mut PyObject) -> i32 {
+    // SAFETY: the contract.
     unsafe {
-        let exc = pop(fr);
-        let info = (*ts).exc_info;
-        let before = (*info).exc_value;
-        push(fr, if before.is_null() { none_ref() } else { StackRef::from_steal(before) });
-        (*info).exc_value = new_ref(exc.as_ptr());
-        push(fr, exc);
-    }
-    OK
-}
-
-/// POP_EXCEPT: the exception before (or None) becomes the one being handled again.
-///
-/// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_pop_except(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
-    // SAFETY: one input; exc_info is read before anything can run.
-    unsafe {
-        let before = pop(fr);
-        let value = if before.as_ptr() == ffi::Py_None() { core::ptr::null_mut() } else { before.into_owned_ptr() };
-        let old = core::mem::replace(&mut (*(*ts).exc_info).exc_value, value);
-        xdecref(old);
-    }
-    OK
-}
-
-/// CHECK_EXC_MATCH: exception, class or tuple of classes; the exception stays, a bool is pushed.
-///
-/// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_check_exc_match(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
-    // SAFETY: two inputs.
-    unsafe {
-        let (exc, class) = (object(fr, 0), object(fr, 1));
         if api::_PyEval_CheckExceptTypeValid(ts, class) < 0 {
-            return fail(fr);
+            return RAISED;
         }
-        let matches = ffi::PyErr_GivenExceptionMatches(exc, class) != 0;
-        drop_to(fr, 1);
-        push(fr, bool_ref(matches));
+        i32::from(ffi::PyErr_GivenExceptionMatches(exc, class) != 0)
     }
-    OK
+}
+
+/// The same for a tuple of classes that was not made.
+///
+/// # Safety
+/// As for [`exception_matches`]; `classes` are `n`.
+pub unsafe extern "C" fn exception_matches_any(
+    ts: *mut ThreadState,
+    exc: *mut PyObject,
+    classes: *const *mut PyObject,
+    n: usize,
+) -> i32 {
+    // SAFETY: the contract. In a tuple only classes are allowed, no tuples.
+    unsafe {
+        let classes = core::slice::from_raw_parts(classes, n);
+        for &class in classes {
+            if !is_exception_class(class) {
+                let text = c"catching classes that do not inherit from BaseException is not allowed";
+                type_error(ts, text);
+                return RAISED;
+            }
+        }
+        i32::from(classes.iter().any(|class| ffi::PyErr_GivenExceptionMatches(exc, *class) != 0))
+    }
+}
+
+/// The exception that went to a handler without the entry of its frame in its traceback, and the instruction that raised it.
+static UNTRACED: Gil<(usize, *mut CodeUnit)> = Gil::new((0, core::ptr::null_mut()));
+
+/// Makes the traceback entry that was put off, if there is one. What is set as exception stays so.
+///
+/// # Safety
+/// `fr` is the running frame, complete, and the one that put it off; the GIL is held.
+#[inline(always)]
+pub unsafe fn trace_untraced(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if UNTRACED.get().0 != 0 {
+            trace_exception(ts, fr);
+        }
+    }
+}
+
+/// The same, out of line: `exc.trace`.
+///
+/// # Safety
+/// As for [`trace_untraced`].
+pub unsafe extern "C" fn trace_exception(ts: *mut ThreadState, fr: *mut Frame) {
+    // SAFETY: the caller's contract; the exception lives, since the code between its handler's start and here gives up none of it.
+    unsafe {
+        let (exc, at) = core::mem::replace(UNTRACED.get(), (0, core::ptr::null_mut()));
+        if exc == 0 {
+            return;
+        }
+        let set = core::mem::replace(&mut (*ts).current_exception, new_ref(exc as *mut PyObject));
+        let now = core::mem::replace(&mut (*fr).instr_ptr, at);
+        traceback_here(ts, fr);
+        (*fr).instr_ptr = now;
+        let traced = core::mem::replace(&mut (*ts).current_exception, set);
+        xdecref(traced);
+    }
+}
+
+/// `exc.forget`: the exception will be dropped next. If that is its end no entry is needed any more.
+///
+/// # Safety
+/// As for [`trace_untraced`]; `exc` is alive or null.
+pub unsafe extern "C" fn forget_exception(ts: *mut ThreadState, fr: *mut Frame, exc: *mut PyObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if UNTRACED.get().0 == exc as usize && refcnt(exc) == 1 {
+            *UNTRACED.get() = (0, core::ptr::null_mut());
+        } else {
+            trace_untraced(ts, fr);
+        }
+    }
 }
 
 /// CHECK_EG_MATCH: exception, class or tuple of classes; what is left of the group, and what matches (or None).
@@ -376,6 +425,16 @@ unsafe fn raise(ts: *mut ThreadState, exc: *mut PyObject, cause: *mut PyObject) 
         decref(value);
         decref(class);
     }
+}
+
+/// `raise exc`, the argument borrowed. Always answers -1.
+///
+/// # Safety
+/// `exc` is alive; the GIL is held.
+pub unsafe extern "C" fn raise_one(ts: *mut ThreadState, exc: *mut PyObject) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe { raise(ts, exc, core::ptr::null_mut()) };
+    RAISED
 }
 
 /// RAISE_VARARGS: `raise` (0 inputs), `raise exc` (1), `raise exc from cause` (2). Always answers -1.

@@ -54,10 +54,7 @@
 //! | get_anext | iterator | iterator awaitable |
 //! | end_async_for | awaitable exception | |
 //! | cleanup_throw | receiver sent exception | None value |
-//! | check_exc_match | exception class | exception bool |
 //! | check_eg_match | exception class | rest match |
-//! | push_exc_info | exception | previous exception |
-//! | pop_except | previous | |
 //! | with_except_start | exit self? li previous exception | exit self? li previous exception result |
 //! | raise_varargs | value*oparg | never |
 //! | reraise | (li [previous]: oparg entries) exception | never |
@@ -107,8 +104,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             iterate:
                 op_get_iter op_get_yield_from_iter op_get_aiter op_get_anext op_get_awaitable;
             exceptions:
-                op_push_exc_info op_pop_except op_check_exc_match op_check_eg_match op_with_except_start op_reraise
-                op_end_async_for op_cleanup_throw op_raise_varargs;
+                op_check_eg_match op_with_except_start op_reraise op_end_async_for op_cleanup_throw op_raise_varargs
+                raise_one exception_matches exception_matches_any trace_exception forget_exception;
             stack: run_op;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge for_iter binary_op compare_op is_true
