@@ -87,6 +87,21 @@ pub struct FunctionFact {
     pub exact_args: Option<u32>,
     /// `co_flags`
     pub flags: u32,
+    /// Number of positional defaults, where the function is known and not its code alone.
+    pub defaults: Option<u32>,
+}
+
+/// The parameters of a code object, as its first slots have them.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Parameters {
+    pub argcount: u32,
+    pub posonly: u32,
+    pub kwonly: u32,
+    /// `*args`, `**kwargs`
+    pub varargs: bool,
+    pub varkeywords: bool,
+    /// Of the positional and keyword-only ones: interned strs.
+    pub names: Vec<ObjId>,
 }
 
 /// A class whose call is `object.__new__` and a plain Python `__init__`.
@@ -130,6 +145,10 @@ pub trait Facts {
     fn global_cells(&self, name: ObjId) -> Option<GlobalCells>;
     /// The function whose `func_version` a CALL cache holds.
     fn function_version(&self, version: u32) -> Option<FunctionFact>;
+    /// The parameters of the code object of a function that is probably called.
+    fn parameters(&self, code: ObjId) -> Option<Parameters>;
+    /// The items of a constant tuple.
+    fn tuple_items(&self, tuple: ObjId) -> Option<Vec<ObjId>>;
     /// How instances of a class are made, if that is as plain as can be.
     fn class(&self, class: ObjId) -> Option<ClassFact>;
     /// The type that has this version tag, if it is still there.

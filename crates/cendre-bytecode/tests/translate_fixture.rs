@@ -5,7 +5,7 @@
 //! `CENDRE_DECODE_CORPUS=file` translates another file of the same format as well.
 
 use cendre_bytecode::Opcode;
-use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
+use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact, Parameters};
 use cendre_bytecode::translate::translate;
 use cendre_ir::ObjId;
 use std::collections::BTreeMap;
@@ -24,7 +24,7 @@ impl Facts for Invented {
         }
     }
     fn object(&self, id: ObjId) -> ObjFact {
-        ObjFact::Function(FunctionFact { code: ObjId(id.0 + 1), exact_args: Some(2), flags: 3 })
+        ObjFact::Function(FunctionFact { code: ObjId(id.0 + 1), exact_args: Some(2), flags: 3, defaults: Some(1) })
     }
     fn global(&self, _builtin: bool, _version: u32, index: u32) -> Option<ObjId> {
         Some(ObjId(5000 + u64::from(index)))
@@ -40,8 +40,24 @@ impl Facts for Invented {
         None
     }
     fn class(&self, class: ObjId) -> Option<ClassFact> {
-        let function = FunctionFact { code: ObjId(class.0 + 1), exact_args: Some(2), flags: 3 };
+        let function = FunctionFact { code: ObjId(class.0 + 1), exact_args: Some(2), flags: 3, defaults: Some(1) };
         Some(ClassFact { version: 9, init: ObjId(class.0 + 2), function })
+    }
+    fn parameters(&self, code: ObjId) -> Option<Parameters> {
+        // Of all kinds; names are those of the constants and others.
+        let kind = code.0 as u32;
+        let (argcount, kwonly) = (kind % 4, kind / 4 % 3);
+        Some(Parameters {
+            argcount,
+            posonly: argcount.min(kind % 2),
+            kwonly,
+            varargs: kind % 5 == 0,
+            varkeywords: kind % 7 == 0,
+            names: (0..u64::from(argcount + kwonly)).map(|n| ObjId(8000 + n)).collect(),
+        })
+    }
+    fn tuple_items(&self, tuple: ObjId) -> Option<Vec<ObjId>> {
+        Some((0..tuple.0 % 4).map(|n| ObjId(8000 + n)).collect())
     }
     fn type_version(&self, _version: u32) -> Option<ObjId> {
         None

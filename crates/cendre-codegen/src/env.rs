@@ -66,6 +66,7 @@ pub struct Offsets {
     pub func_builtins: i32,
     pub func_vectorcall: i32,
     pub func_closure: i32,
+    pub func_defaults: i32,
     pub func_name: i32,
     pub func_qualname: i32,
     // iterators

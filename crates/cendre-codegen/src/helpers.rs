@@ -49,6 +49,8 @@ pub static HELPERS: &[Helper] = &[
     h("call_vector", Prefix::Thread),
     h("call_owned", Prefix::Thread),
     h("finish_call", Prefix::Thread),
+    h("call_slots", Prefix::Thread),
+    h("keyword_default_of", Prefix::None),
     h("unbound_local_error", Prefix::Frame),
     h("leave_frame", Prefix::Frame),
     h("raise_frame", Prefix::Frame),

@@ -220,6 +220,12 @@ ops! {
     GuardClassVersion "guard.class_version" (Object) Int -> None, READS | LEAVES;
     /// Leaves unless the argument is this object.
     GuardIs "guard.is" (Nullable) Obj -> None, LEAVES;
+    /// Leaves unless the argument is a Python function with this code object and CPython's way of being called.
+    GuardCode "guard.code" (Object) Obj -> None, READS | LEAVES;
+    /// Default of a positional parameter of a Python function (index, number of defaults it must have): borrowed; leaves if it has another number.
+    FuncDefault "func.default" (Object) IntInt -> Object, READS | LEAVES;
+    /// Default of the keyword-only parameter of this name: borrowed, or null.
+    FuncKwDefault "func.kwdefault" (Object) Obj -> Nullable, READS;
     /// Leaves if null.
     GuardNotNull "guard.not_null" (Nullable) None -> Object, LEAVES;
     /// Leaves unless true.
@@ -396,6 +402,9 @@ ops! {
     CallPy "call.py" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
     /// The same for the `__init__` of a class that is called: it counts two levels of recursion, as the interpreter's own way does.
     CallInit "call.init" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
+    /// Direct call of the Python function that a `guard.code` has found, with what goes into each of its parameters: positional ones, keyword-only
+    /// ones, the tuple of `*args`, the dict of `**kwargs`. Callable, null, arguments. Result owned.
+    CallBound "call.bound" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
     /// As `call.py`, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
     CallPyRaw "call.py.raw" (Object, Nullable, Rest) Obj -> Pair, WRITES | OBSERVABLE | RAISES;
     /// The int that `call.py.raw` or `await.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).

@@ -280,17 +280,32 @@ unsafe fn place_keywords(code: *mut CodeObject, args: &Args, filled: usize, plac
 unsafe fn keyword_default(f: *mut FunctionObject, code: *mut CodeObject, slot: usize) -> *mut PyObject {
     // SAFETY: `func_kwdefaults` is null or a dict; its keys and the name are strs of which looking up runs no code.
     unsafe {
+        default_named(f, *TupleObject::items((*code).co_localsplusnames.cast()).add(slot))
+    }
+}
+
+unsafe fn default_named(f: *mut FunctionObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as above.
+    unsafe {
         let dict = (*f).func_kwdefaults;
         if dict.is_null() {
             return dict;
         }
-        let name = *TupleObject::items((*code).co_localsplusnames.cast()).add(slot);
         let value = ffi::PyDict_GetItemWithError(dict, name);
         if value.is_null() {
             ffi::PyErr_Clear();
         }
         value
     }
+}
+
+/// The default of the keyword-only parameter of a name, borrowed; null for none.
+///
+/// # Safety
+/// A live Python function, a str; the GIL is held.
+pub unsafe extern "C" fn keyword_default_of(f: *mut FunctionObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { default_named(f, name) }
 }
 
 /// A frame on the data stack with nothing in its slots, not linked.

@@ -80,6 +80,7 @@ pub static OFFSETS: Offsets = Offsets {
     func_globals: o::FUNC_GLOBALS,
     func_builtins: o::FUNC_BUILTINS,
     func_vectorcall: o::FUNC_VECTORCALL,
+    func_defaults: offset_of!(FunctionObject, func_defaults) as i32,
     func_closure: offset_of!(FunctionObject, func_closure) as i32,
     func_name: offset_of!(FunctionObject, func_name) as i32,
     func_qualname: offset_of!(FunctionObject, func_qualname) as i32,
@@ -240,7 +241,7 @@ impl PlainEnv {
 
 /// The instructions whose object is a code object that code generation asks [`Env::callee`] about.
 pub fn is_direct_call(op: Op) -> bool {
-    matches!(op, Op::CallPy | Op::CallPyRaw | Op::CallInit)
+    matches!(op, Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::CallBound | Op::GuardCode)
 }
 
 /// What machine code needs of an await. `likely`: the code object of the function that is probably called.

@@ -11,11 +11,12 @@ use crate::kept::Kept;
 use crate::record::CodeRecord;
 use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::Opcode;
-use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact};
+use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact, Parameters};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::{api, interp, refcount};
 use cendre_ir::ObjId;
 use std::cell::RefCell;
@@ -218,13 +219,22 @@ unsafe fn find_types(words: &[usize]) -> usize {
 }
 
 /// What a direct call needs to know of a code object.
-unsafe fn function_fact(code: *mut CodeObject) -> FunctionFact {
-    // SAFETY: the caller passes a live code object.
+unsafe fn function_fact(func: *mut FunctionObject, code: *mut CodeObject) -> FunctionFact {
+    // SAFETY: the caller passes a live code object and a live function that has it, or null.
     unsafe {
         let flags = (*code).co_flags;
+        let defaults = (!func.is_null()).then(|| {
+            let defaults: *mut TupleObject = (*func).func_defaults.cast();
+            if defaults.is_null() { 0 } else { (*defaults).ob_base.ob_size as u32 }
+        });
         let plain = flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0 && (*code).co_kwonlyargcount == 0;
-        FunctionFact { code: id(code), exact_args: plain.then(|| (*code).co_argcount as u32), flags: flags as u32 }
+        FunctionFact { code: id(code), exact_args: plain.then(|| (*code).co_argcount as u32), flags: flags as u32, defaults }
     }
+}
+
+unsafe fn fact_of_function(func: *mut FunctionObject) -> FunctionFact {
+    // SAFETY: the caller passes a live function.
+    unsafe { function_fact(func, (*func).func_code.cast()) }
 }
 
 /// Answers about the running program.
@@ -285,7 +295,7 @@ impl Facts for LiveFacts {
         unsafe {
             let class = refcount::type_of(o);
             if class == &raw mut ffi::PyFunction_Type {
-                ObjFact::Function(function_fact((*o.cast::<FunctionObject>()).func_code.cast()))
+                ObjFact::Function(fact_of_function(o.cast()))
             } else if ffi::PyType_Check(o) != 0 {
                 ObjFact::Class
             } else {
@@ -358,9 +368,9 @@ impl Facts for LiveFacts {
             }
             let slot = &*table.add(version as usize % CACHE);
             if !slot.func.is_null() && (*slot.func).func_version == version {
-                return Some(function_fact((*slot.func).func_code.cast()));
+                return Some(fact_of_function(slot.func));
             }
-            (!slot.code.is_null() && (*slot.code).co_version == version).then(|| function_fact(slot.code))
+            (!slot.code.is_null() && (*slot.code).co_version == version).then(|| function_fact(core::ptr::null_mut(), slot.code))
         }
     }
 
@@ -391,8 +401,38 @@ impl Facts for LiveFacts {
             if init.is_null() || refcount::type_of(init) != &raw mut ffi::PyFunction_Type {
                 return None;
             }
-            let function = function_fact((*init.cast::<FunctionObject>()).func_code.cast());
+            let function = fact_of_function(init.cast());
             Some(ClassFact { version: (*class).tp_version_tag, init: id(init), function })
+        }
+    }
+
+    fn parameters(&self, code: ObjId) -> Option<Parameters> {
+        let code = code.0 as *mut CodeObject;
+        // SAFETY: the code object of a fact of this compilation; its names are a tuple of interned strs.
+        unsafe {
+            let flags = (*code).co_flags;
+            let n = ((*code).co_argcount + (*code).co_kwonlyargcount) as usize;
+            let names = TupleObject::items((*code).co_localsplusnames.cast());
+            (flags & (co_flags::OPTIMIZED | co_flags::NEWLOCALS) == co_flags::OPTIMIZED | co_flags::NEWLOCALS).then(|| Parameters {
+                argcount: (*code).co_argcount as u32,
+                posonly: (*code).co_posonlyargcount as u32,
+                kwonly: (*code).co_kwonlyargcount as u32,
+                varargs: flags & co_flags::VARARGS != 0,
+                varkeywords: flags & co_flags::VARKEYWORDS != 0,
+                names: (0..n).map(|k| id(*names.add(k))).collect(),
+            })
+        }
+    }
+
+    fn tuple_items(&self, tuple: ObjId) -> Option<Vec<ObjId>> {
+        let tuple = tuple.0 as *mut PyObject;
+        // SAFETY: a constant of the code object that is compiled.
+        unsafe {
+            if refcount::type_of(tuple) != &raw mut ffi::PyTuple_Type {
+                return None;
+            }
+            let items = TupleObject::items(tuple.cast());
+            Some((0..(*tuple.cast::<TupleObject>()).ob_base.ob_size as usize).map(|k| id(*items.add(k))).collect())
         }
     }
 

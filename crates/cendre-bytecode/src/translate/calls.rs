@@ -64,6 +64,9 @@ impl Translator<'_> {
             .function_called(i, callable)
             .filter(|f| f.exact_args.is_some() && f.exact_args == given && f.flags & flag::ANY_GENERATOR == 0)
             .map(|f| f.code);
+        if direct.is_none() && self.bound_call(i, n, None)? {
+            return Ok(());
+        }
         self.observe();
         let operands = self.take_operands(n + 2)?;
         let state = self.raising();
@@ -98,6 +101,9 @@ impl Translator<'_> {
         if i.arg as usize <= MOST_ARGUMENTS {
             self.pass_on(i, operands(i))?;
         }
+        if i.base == Opcode::CallKw && self.bound_call_kw(i)? {
+            return Ok(());
+        }
         self.stack_op(i)
     }
 
@@ -114,6 +120,7 @@ impl Translator<'_> {
             return Ok(());
         }
         let returned_at = back.offset;
+        self.trace();
         let awaited = self.value(Op::IsAwaited, Imm::None, &[], None);
         let (yes, no) = self.branch(awaited);
         let (stack, locals) = (self.stack.clone(), self.locals.clone());
@@ -134,7 +141,7 @@ impl Translator<'_> {
     }
 
     /// The function that is probably called.
-    fn function_called(&self, i: &Instr, callable: Val) -> Option<FunctionFact> {
+    pub(super) fn function_called(&self, i: &Instr, callable: Val) -> Option<FunctionFact> {
         self.likely_function(callable).or_else(|| {
             let cache = i.call_cache().filter(|c| c.func_version != 0 && !self.facts.is_generic(i.offset))?;
             self.facts.function_version(cache.func_version)

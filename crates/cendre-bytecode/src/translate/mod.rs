@@ -15,6 +15,7 @@
 mod arith;
 mod attrs;
 mod awaits;
+mod bound;
 mod calls;
 mod edges;
 mod exceptions;

@@ -23,7 +23,8 @@ impl Lower<'_> {
                 let r = self.call_generic(i)?;
                 self.finish_object(i, r)
             }
-            Op::CallPy | Op::CallPyRaw | Op::CallInit => self.call_direct(i),
+            Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::CallBound => self.call_direct(i),
+            Op::GuardCode | Op::FuncDefault | Op::FuncKwDefault => self.parameters(i),
             Op::RetInt | Op::RetFloat => self.returned_number(i),
             Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail => self.await_call(i),
             Op::AwaitWords => self.await_words(i),

@@ -25,8 +25,13 @@ impl Lower<'_> {
             _ => None,
         };
         let given = has_self.map(|s| i.args.len() as u32 - 2 + s);
-        let callee = self.env.callee(code).filter(|c| given == Some(c.argcount));
+        let bound = i.op == Op::CallBound;
+        let callee = self.env.callee(code).filter(|c| bound || given == Some(c.argcount));
         let Some(callee) = callee else {
+            if bound {
+                let r = self.call_slots(i)?;
+                return self.finish_object(i, r);
+            }
             let r = self.call_generic(i)?;
             if i.op == Op::CallPyRaw {
                 let t = self.iconst(tag::RETURNED);
@@ -105,6 +110,65 @@ impl Lower<'_> {
         self.leave_with_top(&state, boxed, i.op.row().text)?;
         self.b.switch_to_block(done);
         self.set(i, 0, result);
+        Ok(())
+    }
+
+    /// The runtime's way of a call whose arguments lie as the parameters do; consumes what the instruction owns but for the callable.
+    fn call_slots(&mut self, i: &InstData) -> Result<ir::Value, CodegenError> {
+        let n = i.args.len() - 2;
+        let data = ir::StackSlotData::new(ir::StackSlotKind::ExplicitSlot, 8 * n.max(1) as u32, 3);
+        let words = self.b.create_sized_stack_slot(data);
+        for k in 0..n {
+            let x = self.arg(i, k + 2);
+            self.b.ins().stack_store(types::I64, x, words, 8 * k as i32);
+        }
+        let callable = self.arg(i, 0);
+        let first = self.b.ins().stack_addr(types::I64, words, 0);
+        let mask = self.iconst((i.own >> 2) as i64);
+        Ok(self.call_helper("call_slots", &[callable, first, mask], Ret::Word)?[0])
+    }
+
+    /// `guard.code` and the defaults of a function.
+    pub(super) fn parameters(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let o = *self.env.offsets();
+        let callable = self.arg(i, 0);
+        match (i.op, &i.imm) {
+            (Op::GuardCode, Imm::Obj(code)) => {
+                let exit = self.leave_exit(i)?;
+                let Some(callee) = self.env.callee(*code) else {
+                    let never = self.b.ins().iconst(types::I8, 1);
+                    self.branch_if(never, exit);
+                    return Ok(());
+                };
+                let class = self.load(callable, o.ob_type);
+                let function = self.is_const(class, self.env.addresses().function_type as i64);
+                self.branch_unless(function, exit);
+                let code = self.load(callable, o.func_code);
+                let cell = self.iconst(callee.cell as i64);
+                let expected = self.load(cell, 0);
+                let same = self.b.ins().icmp(IntCC::Equal, code, expected);
+                self.branch_unless(same, exit);
+                let vectorcall = self.load(callable, o.func_vectorcall);
+                let ours = self.is_const(vectorcall, self.env.addresses().python_vectorcall as i64);
+                self.branch_unless(ours, exit);
+            }
+            (Op::FuncDefault, Imm::IntInt(index, count)) => {
+                let exit = self.leave_exit(i)?;
+                let defaults = self.load(callable, o.func_defaults);
+                self.branch_unless(defaults, exit);
+                let size = self.load(defaults, o.ob_size);
+                let same = self.is_const(size, *count);
+                self.branch_unless(same, exit);
+                let v = self.load(defaults, o.tuple_items + 8 * *index as i32);
+                self.set(i, 0, v);
+            }
+            (Op::FuncKwDefault, Imm::Obj(name)) => {
+                let name = self.iconst(self.env.object(*name) as i64);
+                let r = self.call_helper("keyword_default_of", &[callable, name], Ret::Word)?[0];
+                self.set(i, 0, r);
+            }
+            _ => return bad(i),
+        }
         Ok(())
     }
 
@@ -245,7 +309,7 @@ impl Lower<'_> {
         if raw { self.jump(done, &[finished, object]) } else { self.jump(done, &[finished]) }
 
         self.b.switch_to_block(slow);
-        let r = self.call_passing(i)?;
+        let r = if i.op == Op::CallBound { self.call_slots(i)? } else { self.call_passing(i)? };
         if raw {
             let object = self.iconst(tag::RETURNED);
             self.jump(done, &[r, object]);

@@ -442,7 +442,7 @@ impl Lower<'_> {
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::ExcPush | Op::ExcPop | Op::ExcMatches | Op::ExcTrace | Op::ExcForget => self.exceptions(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::AwaitWords | Op::IsAwaited | Op::PassCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::CallBound | Op::GuardCode | Op::FuncDefault | Op::FuncKwDefault | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::AwaitWords | Op::IsAwaited | Op::PassCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())

@@ -217,6 +217,19 @@ unsafe fn finish(ts: *mut ThreadState, g: *mut GenObject) {
             return finish_escaped(ts, fr);
         }
         unlink(ts, g);
+        clear(g);
+    }
+}
+
+/// Gives up all that the frame of a generator holds that does not run and never will again.
+///
+/// # Safety
+/// Its frame was never taken, slots below `stackpointer` are valid; the GIL is held. May run Python code.
+#[inline(always)]
+pub unsafe fn clear(g: *mut GenObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let fr = &raw mut (*g).gi_iframe;
         (*g).gi_frame_state = frame_state::FRAME_CLEARED;
         let first = Frame::locals(fr);
         let mut p = (*fr).stackpointer;

@@ -6,12 +6,14 @@
 //! what `enable` found, unless somebody has patched a slot after us (then ours stays and only forwards).
 //! Read docs/internals/awaits.md, "Slots".
 
-use super::run::{resumable, resume};
+use super::run::{clear, resumable, resume};
 use crate::body;
 use crate::gil::{self, Gil};
+use crate::entries::executor;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
-use cendre_cpython::genobject::GenObject;
+use cendre_cpython::genobject::{GenObject, frame_state};
+use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
@@ -19,6 +21,10 @@ use core::ptr;
 
 type SendFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> ffi::PySendResult;
 type NextFunc = unsafe extern "C" fn(*mut PyObject) -> *mut PyObject;
+/// `RESUME_OPARG_DEPTH1_MASK`: the yield stands in no `try` but the one that every generator has.
+const RESUME_DEPTH1: u8 = 4;
+
+type Finalizer = unsafe extern "C" fn(*mut PyObject);
 type Method = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
 
 /// What was found there; None: not taken over.
@@ -26,6 +32,7 @@ struct Originals {
     gen_send: Option<SendFunc>,
     coro_send: Option<SendFunc>,
     gen_next: Option<NextFunc>,
+    gen_finalize: Option<Finalizer>,
     gen_method: Option<Method>,
     coro_method: Option<Method>,
     /// Forward only.
@@ -36,6 +43,7 @@ static ORIGINALS: Gil<Originals> = Gil::new(Originals {
     gen_send: None,
     coro_send: None,
     gen_next: None,
+    gen_finalize: None,
     gen_method: None,
     coro_method: None,
     off: true,
@@ -67,11 +75,13 @@ pub unsafe fn enable() -> Result<(), String> {
         o.gen_send = (*gen_async).am_send;
         o.coro_send = (*coro_async).am_send;
         o.gen_next = (*gen_type).tp_iternext;
+        o.gen_finalize = (*gen_type).tp_finalize;
         o.gen_method = Some((*gen_def).ml_meth.PyCFunction);
         o.coro_method = Some((*coro_def).ml_meth.PyCFunction);
         (*gen_async).am_send = Some(gen_am_send);
         (*coro_async).am_send = Some(coro_am_send);
         (*gen_type).tp_iternext = Some(gen_iternext);
+        (*gen_type).tp_finalize = Some(gen_finalize);
         (*gen_def).ml_meth.PyCFunction = gen_send_method;
         (*coro_def).ml_meth.PyCFunction = coro_send_method;
         Ok(())
@@ -96,6 +106,7 @@ pub unsafe fn disable() {
         let ours = (*gen_async).am_send.is_some_and(|f| ptr::fn_addr_eq(f, gen_am_send as SendFunc))
             && (*coro_async).am_send.is_some_and(|f| ptr::fn_addr_eq(f, coro_am_send as SendFunc))
             && (*gen_type).tp_iternext.is_some_and(|f| ptr::fn_addr_eq(f, gen_iternext as NextFunc))
+            && (*gen_type).tp_finalize.is_some_and(|f| ptr::fn_addr_eq(f, gen_finalize as Finalizer))
             && !gen_def.is_null()
             && ptr::fn_addr_eq((*gen_def).ml_meth.PyCFunction, gen_send_method as Method)
             && !coro_def.is_null()
@@ -106,6 +117,7 @@ pub unsafe fn disable() {
         (*gen_async).am_send = o.gen_send;
         (*coro_async).am_send = o.coro_send;
         (*gen_type).tp_iternext = Some(gen_next);
+        (*gen_type).tp_finalize = o.gen_finalize;
         (*gen_def).ml_meth.PyCFunction = gen_method;
         (*coro_def).ml_meth.PyCFunction = coro_method;
         (o.gen_send, o.coro_send, o.gen_next, o.gen_method, o.coro_method) = (None, None, None, None, None);
@@ -221,6 +233,26 @@ unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
             Some(original) => original(o),
             None => ptr::null_mut(),
         }
+    }
+}
+
+/// A generator that is dropped while it is suspended. CPython clears the frame at once, without an exception, if it stands at a RESUME and
+/// nothing in the code would handle that; it does not know the RESUME behind an executor.
+unsafe extern "C" fn gen_finalize(o: *mut PyObject) {
+    // SAFETY: called as tp_finalize of the generator type.
+    unsafe {
+        let Some(original) = ORIGINALS.get().gen_finalize else { return };
+        let g: *mut GenObject = o.cast();
+        let fr: *mut Frame = (&raw mut (*g).gi_iframe).cast();
+        let bare = (*g).gi_frame_state == frame_state::FRAME_SUSPENDED
+            && (*fr).frame_obj.is_null()
+            && executor::replaced(fr).is_some_and(|resume| resume.oparg() & RESUME_DEPTH1 != 0);
+        if !bare {
+            return original(o);
+        }
+        let exc = ffi::PyErr_GetRaisedException();
+        clear(g);
+        ffi::PyErr_SetRaisedException(exc);
     }
 }
 

@@ -194,6 +194,23 @@ unsafe fn detach(exec: *mut Exec) {
     }
 }
 
+/// The instruction that an executor of ours replaced where a suspended frame stands; `None`: there is none.
+///
+/// # Safety
+/// A live frame; the GIL is held.
+pub unsafe fn replaced(fr: *mut Frame) -> Option<CodeUnit> {
+    // SAFETY: the caller's contract; an ENTER_EXECUTOR's oparg is an index of its code's executors.
+    unsafe {
+        let instr = (*fr).instr_ptr;
+        if (*instr).opcode() != ENTER_EXECUTOR {
+            return None;
+        }
+        let exec = *slot((*(*fr).code()).co_executors, (*instr).oparg() as usize);
+        let ours = refcount::type_of(exec.cast()) == *TYPE.0.get() && matches!((*exec).vm_data.opcode, op::RESUME | op::RESUME_CHECK);
+        ours.then(|| CodeUnit::new((*exec).vm_data.opcode, (*exec).vm_data.oparg))
+    }
+}
+
 /// Takes all executors of a record out of its code.
 ///
 /// # Safety

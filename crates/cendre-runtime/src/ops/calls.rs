@@ -16,7 +16,7 @@ use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
-use cendre_cpython::refcount::{decref, incref, new_ref};
+use cendre_cpython::refcount::{self, decref, incref, new_ref};
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::StackRef;
@@ -223,6 +223,77 @@ pub unsafe extern "C" fn op_call_kw(ts: *mut ThreadState, fr: *mut Frame, oparg:
         let status = call(ts, fr, oparg, names.as_ptr());
         names.close();
         status
+    }
+}
+
+/// A call whose arguments lie as the callee's parameters do (`call.bound`), where its body cannot be entered at once. Consumes the
+/// arguments of `mask`.
+///
+/// # Safety
+/// `callable` is a Python function with parameters for `args`, the tuple of `*args` and the dict of `**kwargs` behind the others; the GIL is held.
+pub unsafe extern "C" fn call_slots(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, mask: u64) -> *mut PyObject {
+    // SAFETY: the contract: exact tuple and dict, made for this call; names of parameters are a tuple of strs.
+    unsafe {
+        let f: *mut FunctionObject = callable.cast();
+        let code: *mut CodeObject = (*f).func_code.cast();
+        let (argcount, kwonly) = ((*code).co_argcount as usize, (*code).co_kwonlyargcount as usize);
+        let take = |k: usize| {
+            let o = *args.add(k);
+            if mask >> k & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_new(o) }
+        };
+        let mut next = argcount + kwonly;
+        let mut refs: Vec<StackRef> = (0..argcount).map(take).collect();
+        if (*code).co_flags & co_flags::VARARGS != 0 {
+            let tuple = *args.add(next);
+            let items = TupleObject::items(tuple.cast());
+            refs.extend((0..ffi::PyTuple_Size(tuple) as usize).map(|k| StackRef::from_new(*items.add(k))));
+            decref(tuple);
+            next += 1;
+        }
+        let n = refs.len();
+        let mut names: Vec<*mut PyObject> = Vec::new();
+        let slot_names = TupleObject::items((*code).co_localsplusnames.cast());
+        for k in argcount..argcount + kwonly {
+            names.push(new_ref(*slot_names.add(k)));
+            refs.push(take(k));
+        }
+        if (*code).co_flags & co_flags::VARKEYWORDS != 0 {
+            let dict = *args.add(next);
+            let (mut at, mut key, mut value) = (0, core::ptr::null_mut(), core::ptr::null_mut());
+            while ffi::PyDict_Next(dict, &mut at, &mut key, &mut value) != 0 {
+                names.push(new_ref(key));
+                refs.push(StackRef::from_new(value));
+            }
+            decref(dict);
+        }
+        let mut kwnames = core::ptr::null_mut();
+        if !names.is_empty() {
+            kwnames = ffi::PyTuple_New(names.len() as ffi::Py_ssize_t);
+            if kwnames.is_null() {
+                names.iter().for_each(|name| decref(*name));
+                refs.iter().rev().for_each(|r| r.close());
+                return kwnames;
+            }
+            for (k, name) in names.iter().enumerate() {
+                ffi::PyTuple_SetItem(kwnames, k as ffi::Py_ssize_t, *name);
+            }
+        }
+        let mut bound = call_bound(ts, f, refs.as_ptr(), n, kwnames);
+        if bound.is_none() && vectorcall::settle(ts, f) {
+            bound = call_bound(ts, f, refs.as_ptr(), n, kwnames);
+        }
+        let result = match bound {
+            Some(result) => result,
+            None if runs_inline(ts, callable) => call_inline(ts, StackRef::from_new(callable), refs.as_ptr(), n, kwnames),
+            None => {
+                let objects: Vec<*mut PyObject> = refs.iter().map(|r| r.as_ptr()).collect();
+                let result = ffi::PyObject_Vectorcall(callable, objects.as_ptr(), n, kwnames);
+                refs.iter().rev().for_each(|r| r.close());
+                result
+            }
+        };
+        refcount::xdecref(kwnames);
+        result
     }
 }
 

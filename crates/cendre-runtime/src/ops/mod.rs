@@ -94,7 +94,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
                 op_build_template op_convert_value op_format_simple op_format_with_spec op_unpack_sequence op_unpack_ex;
             calls:
                 op_call op_call_kw op_call_function_ex op_call_intrinsic_1 op_call_intrinsic_2 op_make_function
-                op_set_function_attribute op_load_build_class op_load_super_attr;
+                op_set_function_attribute op_load_build_class op_load_super_attr call_slots;
             names:
                 op_load_global op_store_global op_delete_global op_load_name op_store_name op_delete_name op_load_locals
                 op_load_from_dict_or_globals op_load_from_dict_or_deref op_load_deref op_store_deref op_delete_deref
@@ -112,5 +112,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
                 contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc;
             vector: call_vector call_owned;
         }
+        .into_iter()
+        .chain([("keyword_default_of", crate::binding::keyword_default_of as *const () as usize)])
+        .collect()
     })
 }
