@@ -220,7 +220,7 @@ ops! {
     GuardClassVersion "guard.class_version" (Object) Int -> None, READS | LEAVES;
     /// Leaves unless the argument is this object.
     GuardIs "guard.is" (Nullable) Obj -> None, LEAVES;
-    /// Leaves unless the argument is a Python function with this code object and CPython's way of being called.
+    /// Leaves unless the argument is a Python function with this code object.
     GuardCode "guard.code" (Object) Obj -> None, READS | LEAVES;
     /// Default of a positional parameter of a Python function (index, number of defaults it must have): borrowed; leaves if it has another number.
     FuncDefault "func.default" (Object) IntInt -> Object, READS | LEAVES;
@@ -348,6 +348,8 @@ ops! {
     TupleGet "tuple.get" (Object, Int) None -> Object, READS | LEAVES;
     /// Stores an owned reference into an exact list; result: the old one, owned. Leaves when out of range.
     ListSet "list.set" (Object, Int, Object) None -> Object, WRITES | LEAVES;
+    /// Writes the number into a float that nobody but its container refers to; false: it is something else, nothing was done.
+    FloatOverwrite "float.overwrite" (Object, Float) None -> Bool, READS | WRITES;
     /// Item of a tuple whose size was checked (byte-free index): borrowed.
     TupleItem "tuple.item" (Object) Int -> Object, READS;
     /// Contents of a cell object: borrowed, or null.

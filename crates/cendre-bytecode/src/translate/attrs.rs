@@ -368,7 +368,26 @@ impl Translator<'_> {
                 && let Some(n) = self.to_int(key) {
                     // Bounds first (a read), then the new reference, then the store, which cannot leave any more.
                     let state = self.before();
-                    self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
+                    let old = self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
+                    // A number that nobody has seen as an object yet goes into the old float, if only the list has that.
+                    let behind = if value.kind == Kind::Float && value.home.is_none() {
+                        self.trace();
+                        let done = self.value(Op::FloatOverwrite, Imm::None, &[old, value.v], None);
+                        let (written, other) = self.branch(done);
+                        let behind = self.f.block();
+                        self.at = Some(written);
+                        let stack = self.stack.clone();
+                        self.stack.truncate(stack.len() - 3);
+                        self.drop_values(&[container, key]);
+                        self.check_looked(i.next);
+                        self.jump_to(self.at.unwrap_or(written), behind, vec![]);
+                        self.stack = stack;
+                        self.f.blocks[other.index()].cold = true;
+                        self.at = Some(other);
+                        Some(behind)
+                    } else {
+                        None
+                    };
                     let value = self.make_own(value);
                     let top = self.stack.len();
                     self.stack[top - 3] = value;
@@ -376,6 +395,14 @@ impl Translator<'_> {
                     let old = self.value(Op::ListSet, Imm::None, &[o, n, value.v], Some(state));
                     self.stack.truncate(top - 3);
                     self.drop_values(&[Val::object(old, true), container, key]);
+                    if let Some(behind) = behind {
+                        self.check_looked(i.next);
+                        self.jump_to(self.at.unwrap_or(behind), behind, vec![]);
+                        self.at = Some(behind);
+                        for l in &mut self.locals {
+                            l.cached = None;
+                        }
+                    }
                     return Ok(());
                 }
         }

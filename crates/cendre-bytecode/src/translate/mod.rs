@@ -486,7 +486,8 @@ impl Translator<'_> {
             }
             Copy => {
                 let v = self.peek(i.arg as usize)?;
-                let copy = self.duplicate(v);
+                // The compiler has proven that what is lent outlives its copies as well.
+                let copy = if v.kind == Kind::Object && !v.own { v } else { self.duplicate(v) };
                 self.stack.push(copy);
             }
             Swap => {

@@ -148,9 +148,6 @@ impl Lower<'_> {
                 let expected = self.load(cell, 0);
                 let same = self.b.ins().icmp(IntCC::Equal, code, expected);
                 self.branch_unless(same, exit);
-                let vectorcall = self.load(callable, o.func_vectorcall);
-                let ours = self.is_const(vectorcall, self.env.addresses().python_vectorcall as i64);
-                self.branch_unless(ours, exit);
             }
             (Op::FuncDefault, Imm::IntInt(index, count)) => {
                 let exit = self.leave_exit(i)?;

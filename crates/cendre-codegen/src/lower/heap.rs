@@ -231,6 +231,22 @@ impl Lower<'_> {
                 let v = self.load(o, off.tuple_items + 8 * n as i32);
                 self.set(i, 0, v);
             }
+            Op::FloatOverwrite => {
+                let (o, x) = (self.arg(i, 0), self.arg(i, 1));
+                let (write, done) = (self.new_block(), self.new_block());
+                let answer = self.b.append_block_param(done, types::I8);
+                let class = self.load(o, off.ob_type);
+                let float = self.is_const(class, self.env.addresses().float_type as i64);
+                let count = self.load32(o, off.ob_refcnt);
+                let only = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
+                let both = self.b.ins().band(float, only);
+                self.b.ins().brif(both, write, &[], done, &[both.into()]);
+                self.b.switch_to_block(write);
+                self.store(x, o, off.float_value);
+                self.jump(done, &[both]);
+                self.b.switch_to_block(done);
+                self.set(i, 0, answer);
+            }
             Op::CellGet => {
                 let o = self.arg(i, 0);
                 let v = self.load(o, off.cell_contents);

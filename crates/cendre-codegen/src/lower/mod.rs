@@ -438,7 +438,7 @@ impl Lower<'_> {
             Op::GuardType | Op::GuardVersion | Op::GuardClassVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
             | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
             | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
-            | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::RangeMore | Op::RangeNext | Op::ListNext
+            | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::FloatOverwrite | Op::RangeMore | Op::RangeNext | Op::ListNext
             | Op::TupleNext | Op::IterDone => self.heap(i)?,
             Op::ExcPush | Op::ExcPop | Op::ExcMatches | Op::ExcTrace | Op::ExcForget => self.exceptions(i)?,
             Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp

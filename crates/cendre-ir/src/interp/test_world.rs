@@ -336,6 +336,7 @@ impl TestWorld {
                     other => Err(format!("cell.set of {other:?}")),
                 }
             }
+            (Op::FloatOverwrite, _) => one(Val::Bool(false)),
             // No exception is being handled in this world.
             (Op::ExcPush, _) => one(Val::Obj(self.box_value(Val::Null))),
             (Op::RangeMore, _) => match self.data(args.first())? {
