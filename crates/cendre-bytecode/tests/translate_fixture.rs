@@ -51,8 +51,8 @@ impl Facts for Invented {
             argcount,
             posonly: argcount.min(kind % 2),
             kwonly,
-            varargs: kind % 5 == 0,
-            varkeywords: kind % 7 == 0,
+            varargs: kind.is_multiple_of(5),
+            varkeywords: kind.is_multiple_of(7),
             names: (0..u64::from(argcount + kwonly)).map(|n| ObjId(8000 + n)).collect(),
         })
     }
