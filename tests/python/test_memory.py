@@ -65,7 +65,8 @@ async def acomp(n): return [x async for x in agen(n)], await inner(n)
 def coroutines(n): return kit.drive(inner(n)), kit.drive(acomp(n))
 def calls(n):
     def deep(k, *a): return deep(k - 1, k, *a) if k else len(a)
-    return deep(n), max(*range(n), key=lambda v: -v), sorted(range(n), key=lambda v: v % 3), "{}-{x}".format(n, x=[n])
+    def both(a, *rest, **more): return a, rest, more
+    return both(n, n * 1000, n + 2**40), both(n, k=n * 1000), deep(n), max(*range(n), key=lambda v: -v), sorted(range(n), key=lambda v: v % 3), "{}-{x}".format(n, x=[n])
 def classes(n):
     class C(P):
         z = n * 1000

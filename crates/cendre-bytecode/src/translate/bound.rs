@@ -115,7 +115,13 @@ impl Translator<'_> {
         }
         if plan.slots.contains(&Source::Dict) {
             let n = plan.surplus_names.len();
+            // Without memory for the dict the tuple ends with the stack, where it stands in for its items; an empty one is immortal.
+            let below = made.first().copied().filter(|_| plan.surplus > 0);
+            self.stack.extend(below);
             let v = self.gathered("op_build_map", n as i64, n, &plan.surplus_names)?;
+            if below.is_some() {
+                self.pop()?;
+            }
             made.push(Val { class: Some(self.known.dict), ..v });
         }
         let rest = n - plan.surplus - plan.surplus_names.len();

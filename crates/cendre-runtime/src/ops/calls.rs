@@ -332,8 +332,12 @@ pub(crate) unsafe fn unpacking<T>(
                 return None;
             }
         }
-        let (list, given) = (ffi::PyList_CheckExact(items) != 0, (*items.cast::<TupleObject>()).ob_base.ob_size as usize);
-        if given > 32 || !list && ffi::PyTuple_CheckExact(items) == 0 {
+        let list = ffi::PyList_CheckExact(items) != 0;
+        if !list && ffi::PyTuple_CheckExact(items) == 0 {
+            return None;
+        }
+        let given = (*items.cast::<TupleObject>()).ob_base.ob_size as usize;
+        if given > 32 {
             return None;
         }
         let mut positional = [me; 33];
