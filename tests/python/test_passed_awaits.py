@@ -361,21 +361,20 @@ def test_seen_from_python_with_forced_leaves(name):
 COUNTS = """
 jit.reset_stats()
 for way in WAYS:
-    for _ in range(10): drive(way(2))
-    for _ in range(5): drive(way(3, suspend))
+    for _ in range(100): drive(way(2))
+    for _ in range(50): drive(way(3, suspend))
 for way in WAYS:
     (line, calls, finished, suspended), = record(way)["awaits"]
     print(way.__name__, calls, finished, suspended)
-
 """
 
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_finished_at_once_is_counted(entries):
-    """Each way: 15 awaits of a call, 10 finish at once, 5 suspend."""
+    """Each way: 150 awaits of a call, 100 finish at once, 50 suspend; a few may be declined because an event waits just then."""
     out = support.python(HEAD + COUNTS, entries=entries).splitlines()
-    ways = [line.rsplit(" ", 3)[1:] for line in out]
-    assert len(ways) == 14 and all(way == ["15", "10", "5"] for way in ways), out
+    ways = [tuple(map(int, line.split()[1:])) for line in out]
+    assert len(ways) == 14 and all(calls == 150 and 95 <= finished <= 100 and 45 <= suspended <= 50 for calls, finished, suspended in ways), out
 
 
 COUNTED = """
@@ -386,15 +385,16 @@ def make(x):
     return done(x)
 gc.collect()
 for way in WAYS: drive(way(2, make))
-print(len(made), set(made))
+print(len(made), sum(made))
 """
 
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_no_coroutine_object_is_tracked_while_the_callee_runs(entries):
-    """In CPython there is an object for the collector at each call; with awaited calls there is none to be found."""
-    assert support.python(HEAD + COUNTED, enable=False, mode="plain").strip() == "14 {1}"
-    assert support.python(HEAD + COUNTED, entries=entries).strip() == "14 {0}"
+    """In CPython there is an object for the collector at each call; with awaited calls there is none, unless an event waits just then."""
+    assert support.python(HEAD + COUNTED, enable=False, mode="plain").strip() == "14 14"
+    calls, objects = map(int, support.python(HEAD + COUNTED, entries=entries).split())
+    assert calls == 14 and objects <= 2
 
 
 MEMORY = """
@@ -414,3 +414,51 @@ print(sys.getallocatedblocks() - blocks)
 def test_nothing_is_leaked(entries):
     """Some ten thousand calls of each kind: memory stays where it was."""
     assert int(support.python(HEAD + MEMORY, entries=entries)) < 200
+
+
+WANTED = """
+async def cold(x):
+    return x + 1
+def cold_wrapper(x):
+    return cold(x)
+async def hot(n):
+    s = 0
+    for i in range(n): s += await cold_wrapper(i)
+    return s
+if jit:
+    jit.compile(hot)
+    assert not jit.is_compiled(cold) and not jit.is_compiled(cold_wrapper)
+for _ in range(400):
+    assert drive(hot(100))[1] == 5050
+    if jit and jit.is_compiled(cold) and jit.is_compiled(cold_wrapper): break
+    import time; time.sleep(0.01)
+jit.reset_stats()
+drive(hot(1000))
+(line, calls, finished, suspended), = record(hot)["awaits"]
+print(calls, finished >= 990)
+"""
+
+
+def test_cold_callees_are_compiled_when_they_are_awaited_often():
+    """Short functions are hardly ever met by the sampler: their compiled awaiter asks for them."""
+    assert support.python(HEAD + WANTED).split() == ["1000", "True"]
+
+
+IN_LINE = """
+async def late(x):
+    return x + 1
+async def early(n, f):
+    s = 0
+    for i in range(n): s += await f(i)
+    return s
+jit.compile(early)
+jit.compile(late)
+before = jit.stats()["recompiled"]
+drive(early(5000, late)), drive(early(50, late))
+print(jit.stats()["recompiled"] - before, jit.is_compiled(early))
+"""
+
+
+def test_a_site_whose_callee_is_compiled_later_is_looked_at_again():
+    """Compiled before its callee was ever met, the awaiter is compiled once more, and calls it in line."""
+    assert support.python(HEAD + IN_LINE).split() == ["1", "True"]

@@ -35,6 +35,7 @@ pub static HELPERS: &[Helper] = &[
     h("set_update", Prefix::Thread),
     h("dict_update", Prefix::Thread),
     h("dict_merge", Prefix::Thread),
+    h("spread_map", Prefix::Thread),
     // generic operations
     h("run_op", Prefix::Frame),
     h("for_iter", Prefix::Frame),
@@ -94,6 +95,7 @@ pub static HELPERS: &[Helper] = &[
     h("send_finish", Prefix::Thread),
     h("next_finish", Prefix::Thread),
     h("gen_next", Prefix::Frame),
+    h("get_awaitable", Prefix::None),
     h("drop_receiver", Prefix::Frame),
     h("make_generator", Prefix::Frame),
 ];

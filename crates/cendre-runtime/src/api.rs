@@ -179,6 +179,9 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
             coro::enable()?;
         }
         if config.jit {
+            coro::recycle();
+        }
+        if config.jit {
             sampler::start();
         }
         // What was compiled before cendre was switched off has its machine code still.

@@ -198,9 +198,10 @@ impl PlainEnv {
                         }
                     }
                     (Op::AwaitWords, Imm::IntInt(number, _), Some(state)) => {
-                        // Made before it is needed.
                         let unit = function.states[state.index()].unit;
-                        let _ = await_site(record, *number, unit, None, kept);
+                        if let Some(site) = await_site(record, *number, unit, None, kept) {
+                            sites.insert((*number, unit), site);
+                        }
                     }
                     (Op::Send | Op::GenNext, ..) => cells.push((*record).coro.new_cell() as u64),
                     _ => {}

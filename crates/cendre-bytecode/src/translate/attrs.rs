@@ -477,6 +477,18 @@ impl Translator<'_> {
     }
 
     /// DICT_MERGE: the callable for the message lies further down.
+    /// `f(*a, **local)`: BUILD_MAP 0, LOAD_FAST, DICT_MERGE, CALL_FUNCTION_EX. Nothing can leave between the first and the third.
+    pub fn spreads(&self, i: &Instr) -> bool {
+        let n = self.flow.index_of(i.start);
+        let Some([load, merge, call]) = self.instrs.get(n + 1..n + 4) else { return false };
+        i.arg == 0
+            && matches!(load.base, Opcode::LoadFast | Opcode::LoadFastBorrow)
+            && merge.base == Opcode::DictMerge
+            && merge.arg == 1
+            && call.base == Opcode::CallFunctionEx
+            && ![load, merge].iter().any(|i| self.flow.is_leader(i.start))
+    }
+
     pub fn dict_merge(&mut self, i: &Instr) -> Result<(), Refusal> {
         // Stack: callable, unused, unused, dict, unused[oparg - 1], update.
         let dict = self.peek(1 + i.arg as usize)?;
@@ -484,6 +496,17 @@ impl Translator<'_> {
         self.observe();
         let update = self.to_object(self.peek(1)?);
         self.pop()?;
+        if dict.kind == Kind::Null {
+            // See `spreads`: a dict of its own, or null where it would be empty.
+            self.pop()?;
+            let state = self.raising();
+            let own = u64::from(update.own) << 1;
+            let pair = self.emit_many(Op::CallPair, Imm::Helper("spread_map"), &[callable.v, update.v], own, Some(state), 0);
+            let [_, v] = pair[..] else { return Ok(()) };
+            self.stack.push(Val::nullable(v, true));
+            self.observed();
+            return Ok(());
+        }
         let state = self.raising();
         let own = u64::from(update.own) << 1;
         self.emit(Op::CallStatus, Imm::Helper("dict_merge"), &[dict.v, update.v, callable.v], own, Some(state));

@@ -8,6 +8,20 @@ use crate::Instr;
 use cendre_ir::{FrameState, Imm, Op};
 
 impl Translator<'_> {
+    pub fn get_awaitable(&mut self, i: &Instr) -> Result<(), Refusal> {
+        self.observe();
+        let o = self.pop()?;
+        let o = self.to_object(o);
+        let what = self.const_int(i64::from(i.arg));
+        let state = self.raising();
+        let own = u64::from(o.own);
+        if let Some(v) = self.emit(Op::CallObj, Imm::Helper("get_awaitable"), &[o.v, what], own, Some(state)) {
+            self.stack.push(Val::object(v, true));
+        }
+        self.observed();
+        Ok(())
+    }
+
     pub fn send(&mut self, i: &Instr) -> Result<(), Refusal> {
         let target = i.jump_target.ok_or_else(super::underflow)?;
         self.observe();

@@ -560,8 +560,14 @@ impl Translator<'_> {
             StoreDeref => self.store_deref(i)?,
             ForIter => self.for_iter(i)?,
             UnpackSequence => self.unpack_sequence(i)?,
+            BuildMap if self.spreads(i) => {
+                // DICT_MERGE makes the dict, if one is needed.
+                let v = self.value(Op::Null, Imm::None, &[], None);
+                self.stack.push(Val::null(v));
+            }
             Call => self.call(i)?,
             CallKw | CallFunctionEx => self.call_wide(i)?,
+            GetAwaitable => self.get_awaitable(i)?,
             Send => self.send(i)?,
             EndSend => self.end_send()?,
             YieldValue => self.yield_value(i)?,

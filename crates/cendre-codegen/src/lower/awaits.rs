@@ -48,7 +48,7 @@ impl Lower<'_> {
         self.b.switch_to_block(slow);
         self.set_instr_ptr(unit);
         let (callable, first, n) = self.place_args(i);
-        let site = self.iconst(number);
+        let site = self.iconst(site.map_or(0, |site| site.address as i64));
         let own = self.owned_mask(i);
         let r = self.call_helper("await_call", &[site, callable, first, n, own], Ret::Pair)?;
         let yielded_there = self.load(first, -8);
@@ -77,10 +77,11 @@ impl Lower<'_> {
 
     /// `await.words`: always by the runtime.
     pub(super) fn await_words(&mut self, i: &InstData) -> Result<(), CodegenError> {
-        let Imm::IntInt(site, form) = i.imm else { return bad(i) };
+        let Imm::IntInt(number, form) = i.imm else { return bad(i) };
         let unit = self.state(i)?.unit;
         self.set_instr_ptr(unit);
         self.place_words(i);
+        let site = self.env.await_site(number, unit).map_or(0, |site| site.address as i64);
         let given = [site, form, i.args.len() as i64, i.own as i64].map(|n| self.iconst(n));
         let r = self.call_helper("await_words", &given, Ret::Pair)?;
         let (fr, offset) = (self.fr, self.stack_slot(0));

@@ -40,6 +40,9 @@ pub unsafe fn bind(g: *mut GenObject, f: *mut FunctionObject, start: &Start, arg
         let locals = Frame::locals(fr);
         if start.simple && args.n == start.argcount as usize && args.keywords == 0 {
             fill(g, f, first, args.positional, args.n);
+            if args.owned == 0 {
+                return Bind::Done;
+            }
             for i in (0..args.n).filter(|i| args.owned >> i & 1 != 0) {
                 *locals.add(i) = StackRef::from_steal(*args.positional.add(i));
             }

@@ -12,8 +12,9 @@ use super::bind::{self, Bind};
 use super::{pass, shell};
 use crate::binding::Args;
 use crate::body::{self, BodyResult};
-use crate::{ext, frames, numbers, protocol};
-use crate::record::{self, CodeRecord};
+use crate::driver::{self, Subject};
+use crate::{compiler, ext, frames, numbers, protocol};
+use crate::record::{self, CodeRecord, State};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject};
@@ -298,6 +299,52 @@ unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
     }
 }
 
+/// Awaited calls of cold code, for each sample that would make it hot, after which it is offered to the compiler: its callers are hot, and a sampler rarely meets
+/// what is short.
+const WANTED: u32 = 500;
+/// Awaited calls of one site that the runtime made and that finished, after which the code is compiled again.
+const FINISHED_UNTIL_IN_LINE: u64 = 4000;
+
+/// An awaited call was declined because the function is not compiled: offers it to the compiler if that happens often.
+///
+/// # Safety
+/// A live function; the GIL is held. May run Python code.
+pub(super) unsafe fn is_wanted(f: *mut FunctionObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let record = record::find_or_make((*f).func_code.cast());
+        if record.is_null() || !(*record).body.is_null() || (*record).state != State::Cold || (*record).job != 0 {
+            return;
+        }
+        let Some(config) = driver::config() else { return };
+        let wanted = &mut (*record).coro.wanted;
+        *wanted += 1;
+        let enough = if config.threshold <= 1 { 1 } else { WANTED.saturating_mul(config.threshold) };
+        if config.jit && *wanted >= enough {
+            *wanted = 0;
+            compiler::offer(record, Subject::function(f), false);
+        }
+    }
+}
+
+/// The runtime has made many calls of one site: compiled again, the code makes them in line, if it can.
+#[cold]
+unsafe fn bring_in_line(fr: *mut Frame, site: *mut AwaitSite, nargs: usize) {
+    // SAFETY: the running frame and a site of its code; a callee that was seen is pinned.
+    unsafe {
+        let mine = record::find((*fr).code());
+        let callee = (*site).callee;
+        if mine.is_null() || (*mine).body.is_null() || (*mine).coro.compiled_for_awaits || callee.is_null() || (*callee).body.is_null() {
+            return;
+        }
+        let fits = (*callee).coro.start.as_ref().is_some_and(|s| s.positional && s.cells.is_empty() && s.argcount as usize == nargs);
+        if fits && (*site).in_line == 0 {
+            (*mine).coro.compiled_for_awaits = true;
+            driver::compile_anew(mine, Subject::frame(fr));
+        }
+    }
+}
+
 /// `await callable(*args)` up to its end or first suspension.
 ///
 /// `(0, value)`; `(1, receiver)` with what it yielded in `argv[-1]`; `(2, _)` raised; `(3, o)`: an ordinary call was made,
@@ -309,7 +356,7 @@ unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
 pub unsafe extern "C" fn await_call(
     ts: *mut ThreadState,
     fr: *mut Frame,
-    site: i64,
+    site: *mut AwaitSite,
     callable: *mut PyObject,
     argv: *mut *mut PyObject,
     nargs: i64,
@@ -317,14 +364,12 @@ pub unsafe extern "C" fn await_call(
 ) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
-        let code: *mut CodeObject = (*fr).code();
         let call: *mut CodeUnit = (*fr).instr_ptr;
-        let mine = record::find(code);
-        if mine.is_null() {
+        if site.is_null() {
             return ordinary_call(ts, callable, argv, nargs, own);
         }
-        let site = (*mine).coro.site(site, code, call);
-        if site.is_null() {
+        if !super::enabled() {
+            (*site).declined += 1;
             return ordinary_call(ts, callable, argv, nargs, own);
         }
         if let Some((f, args)) = pass::plain_function(fr, callable, argv, nargs as usize, own) {
@@ -345,12 +390,30 @@ pub unsafe extern "C" fn await_call(
             let room = argv.cast() >= Frame::stack_base(fr).add(2);
             call_other(ts, callable, argv, nargs as usize, room, own)
         };
+        if (*site).finished == FINISHED_UNTIL_IN_LINE && matches!(answer, Answer::Value(_)) {
+            bring_in_line(fr, site, nargs as usize);
+        }
         if let Answer::Declined = answer {
             (*site).declined += 1;
             (*fr).instr_ptr = call;
+            want(callable);
             return ordinary_call(ts, callable, argv, nargs, own);
         }
         conclude(site, argv.sub(1), answer)
+    }
+}
+
+/// [`is_wanted`] of the function that is called, if it is one.
+unsafe fn want(callable: *mut PyObject) {
+    // SAFETY: a live object.
+    unsafe {
+        let mut f = callable;
+        if refcount::type_of(f) == &raw mut ext::PyMethod_Type {
+            f = (*f.cast::<MethodObject>()).im_func;
+        }
+        if refcount::type_of(f) == &raw mut ffi::PyFunction_Type {
+            is_wanted(f.cast());
+        }
     }
 }
 
@@ -439,11 +502,10 @@ unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mu
     // SAFETY: as in `await_call`; argv[-1] is ours to lend.
     unsafe {
         if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
-            let made = created(ts, callable.cast(), argv, nargs as usize);
-            if !made.is_null() {
-                // The object holds references of its own.
-                drop_owned(argv, nargs as usize, own);
-                return BodyResult::new(answer::DECLINED, made as u64);
+            match created(ts, callable.cast(), &positional(argv, nargs as usize, own)) {
+                Some(made) if made.is_null() => return BodyResult::new(answer::RAISED, 0),
+                Some(made) => return BodyResult::new(answer::DECLINED, made as u64),
+                None => {}
             }
         }
         let nargsf = nargs as usize | 1 << (usize::BITS - 1);
@@ -455,9 +517,9 @@ unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mu
     }
 }
 
-/// The object that a call of a compiled coroutine function gives, without the interpreter, which would only make it. Null: call it.
-unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize) -> *mut PyObject {
-    // SAFETY: as in `call_function`. The object is CLEARED, so nobody looks at its frame, until that is complete.
+/// The object that a call of a compiled coroutine function gives, without the interpreter, which would only make it; null for an exception. `None`: call it, nothing has happened.
+unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<*mut PyObject> {
+    // SAFETY: as in `call_function`. The object is CLEARED and nobody knows it, so nobody looks at its frame, until that is complete.
     unsafe {
         let record = record::find((*f).func_code.cast());
         if record.is_null()
@@ -466,30 +528,28 @@ unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mu
             || (*ts).py_recursion_remaining <= 1
             || !super::is_ordinary(f)
         {
-            return ptr::null_mut();
+            return None;
         }
         data::refresh(record);
         let start: *const data::Start = match &(*record).coro.start {
             Some(start) if start.awaitable => start,
-            _ => return ptr::null_mut(),
+            _ => return None,
         };
-        let g: *mut GenObject = api::_Py_MakeCoro(f).cast();
+        let g = shell::take(record, f);
         if g.is_null() {
-            ffi::PyErr_Clear();
-            return ptr::null_mut();
+            return None;
         }
-        let fr = &raw mut (*g).gi_iframe;
-        (*fr).f_executable = StackRef::from_new((*record).code.cast());
-        if bind::bind(g, f, &*start, &positional(args, n, 0)) != Bind::Done {
-            ffi::PyErr_Clear();
-            refcount::decref(g.cast());
-            return ptr::null_mut();
+        match bind::bind(g, f, &*start, args) {
+            Bind::Done => Some(pass::publish(g, (*start).created)),
+            Bind::Refused => {
+                shell::give_back(record, g);
+                None
+            }
+            Bind::Raised => {
+                shell::give_back(record, g);
+                Some(ptr::null_mut())
+            }
         }
-        (*fr).instr_ptr = CodeObject::units((*record).code).add((*start).created as usize);
-        (*fr).previous = ptr::null_mut();
-        own_slots(fr);
-        (*g).gi_frame_state = frame_state::FRAME_CREATED;
-        g.cast()
     }
 }
 

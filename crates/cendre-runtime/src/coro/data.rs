@@ -211,6 +211,10 @@ pub struct CoroData {
     /// Cells of the places in this code that resume generators.
     #[expect(clippy::vec_box, reason = "machine code holds their addresses")]
     pub(super) cells: Vec<Box<ResumeCell>>,
+    /// Awaited calls that were declined because the code is not compiled.
+    pub wanted: u32,
+    /// It was compiled again so that awaited calls in it are made in line.
+    pub compiled_for_awaits: bool,
     /// The awaits of this code that ran or were compiled, by the front end's number.
     pub sites: Vec<Option<Box<AwaitSite>>>,
     pub stats: CoroStats,
@@ -228,6 +232,8 @@ impl Default for CoroData {
             shelf: ptr::null_mut(),
             shelved: 0,
             cells: Vec::new(),
+            wanted: 0,
+            compiled_for_awaits: false,
             sites: Vec::new(),
             stats: CoroStats::default(),
         }

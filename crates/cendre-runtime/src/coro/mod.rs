@@ -30,11 +30,13 @@ pub use send::{foreign_receivers, hands_on};
 struct State {
     /// Awaited calls are answered (else all are declined).
     enabled: bool,
+    /// Coroutine objects that nobody else has seen are used again.
+    recycles: bool,
     /// Vectorcalls of Python functions that do what CPython's own does: that, and our wrapper around it.
     plain: [usize; 2],
 }
 
-static STATE: Gil<State> = Gil::new(State { enabled: false, plain: [0; 2] });
+static STATE: Gil<State> = Gil::new(State { enabled: false, recycles: false, plain: [0; 2] });
 
 /// Switches awaited calls on.
 ///
@@ -57,6 +59,22 @@ pub unsafe fn enable() -> Result<(), String> {
     }
 }
 
+/// From now on finished coroutine objects are kept for calls to come, also where awaited calls are off.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn recycle() {
+    // SAFETY: the caller's contract.
+    unsafe { STATE.get().recycles = true }
+}
+
+/// Whether finished coroutine objects are kept.
+#[inline(always)]
+pub fn recycles() -> bool {
+    // SAFETY: as in `enabled`.
+    unsafe { STATE.get().recycles }
+}
+
 /// Switches awaited calls off: every one is declined from now on, and the shells are given back.
 ///
 /// # Safety
@@ -65,6 +83,7 @@ pub unsafe fn disable() {
     // SAFETY: the caller's contract. A shell's end can end other code objects, hence the second look.
     unsafe {
         STATE.get().enabled = false;
+        STATE.get().recycles = false;
         STATE.get().plain = [0; 2];
         slots::disable();
         for record in record::all() {
@@ -165,7 +184,7 @@ pub unsafe fn reset_stats() {
 
 /// Helpers for machine code: name and address.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 10]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 11]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("await_call", call::await_call as *const () as usize),
@@ -177,6 +196,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("next_finish", send::next_finish as *const () as usize),
             ("send", send::send as *const () as usize),
             ("gen_next", send::gen_next as *const () as usize),
+            ("get_awaitable", send::get_awaitable as *const () as usize),
             ("drop_receiver", send::drop_receiver as *const () as usize),
         ]
     })

@@ -51,10 +51,15 @@ unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Op
                 return None;
             }
             is_awaited(f);
-            return binding::bind(ts, f, args).map(Ready::Frame);
+            let bound = binding::bind(ts, f, args).map(Ready::Frame);
+            if bound.is_none() {
+                call::is_wanted(f);
+            }
+            return bound;
         }
         let record = record::find((*f).func_code.cast());
-        if record.is_null() {
+        if record.is_null() || (*record).body.is_null() {
+            call::is_wanted(f);
             return None;
         }
         match call::shell_for(ts, record, f, args) {
@@ -102,25 +107,28 @@ unsafe fn begin(ts: *mut ThreadState, g: *mut GenObject) -> Result<Answer, *mut 
         let code = (*g).gi_iframe.code();
         let record = record::find(code);
         if record.is_null() || !may_run(ts, record) || (*ts).coroutine_origin_tracking_depth != 0 {
-            return Err(publish(g));
+            // It was a shell, so its code begins as it should.
+            let created = data::read_start(code).map_or(0, |start| start.created);
+            return Err(publish(g, created));
         }
         data::refresh(record);
-        let Some(at) = (*record).coro.start.as_ref().map(|start| start.at) else { return Err(publish(g)) };
+        let (at, created) = (*record).coro.start.as_ref().map_or((None, 0), |start| (Some(start.at), start.created));
+        let Some(at) = at else { return Err(publish(g, created)) };
         let result = run(ts, g, record, at);
         Ok(call::answer(record, g, result))
     }
 }
 
-/// Makes of a shell that has not begun the object that the call would have given.
-unsafe fn publish(g: *mut GenObject) -> *mut PyObject {
-    // SAFETY: a complete frame standing at its first RESUME. The state comes last.
+/// Makes of a shell that has not begun the object that the call would have given. `created`: the unit behind its RETURN_GENERATOR.
+///
+/// # Safety
+/// A complete frame; the GIL is held.
+pub(super) unsafe fn publish(g: *mut GenObject, created: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract. The state comes last.
     unsafe {
         let fr = &raw mut (*g).gi_iframe;
         own_slots(fr);
-        let code = (*fr).code();
-        if let Some(start) = data::read_start(code) {
-            (*fr).instr_ptr = CodeObject::units(code).add(start.created as usize);
-        }
+        (*fr).instr_ptr = CodeObject::units((*fr).code()).add(created as usize);
         (*fr).previous = ptr::null_mut();
         track(g);
         (*g).gi_frame_state = frame_state::FRAME_CREATED;
@@ -359,14 +367,11 @@ pub unsafe extern "C" fn pass_call(ts: *mut ThreadState, fr: *mut Frame, form: i
 ///
 /// # Safety
 /// As for [`pass_call`].
-pub unsafe extern "C" fn await_words(ts: *mut ThreadState, fr: *mut Frame, site: i64, form: i64, count: i64, own: u64) -> BodyResult {
+pub unsafe extern "C" fn await_words(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite, form: i64, count: i64, own: u64) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
         let words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
         let (others, callable) = (words.others(), words.callable());
-        let code = (*fr).code();
-        let mine = record::find(code);
-        let site = if mine.is_null() { ptr::null_mut() } else { (*mine).coro.site(site, code, (*fr).instr_ptr) };
         if !site.is_null() {
             let mut drop_others = || others.iter().for_each(|o| refcount::xdecref(*o));
             if let Some(outcome) = words.call(|f, args| start(ts, fr, site, f, args, &mut drop_others)) {

@@ -206,6 +206,23 @@ pub unsafe extern "C" fn gen_next(
     }
 }
 
+/// GET_AWAITABLE: a new reference to what `await o` sends to; `what` is its argument.
+///
+/// # Safety
+/// Called by machine code at a GET_AWAITABLE; a live object.
+pub unsafe extern "C" fn get_awaitable(o: *mut PyObject, what: i64) -> *mut PyObject {
+    // SAFETY: the caller's contract; an exact coroutine is a GenObject.
+    unsafe {
+        // A coroutine that nobody awaits yet is its own receiver.
+        if refcount::type_of(o) == &raw mut ffi::PyCoro_Type
+            && (*o.cast::<GenObject>()).gi_frame_state != frame_state::FRAME_SUSPENDED_YIELD_FROM
+        {
+            return refcount::new_ref(o);
+        }
+        api::_PyEval_GetAwaitable(o, what as i32)
+    }
+}
+
 /// END_SEND's half that lets the receiver go: a finished coroutine becomes a shell. Always answers 0.
 ///
 /// # Safety
@@ -218,7 +235,7 @@ pub unsafe extern "C" fn drop_receiver(_ts: *mut ThreadState, _fr: *mut Frame, r
             let code = (*g).gi_iframe.code();
             let record = record::find(code);
             let awaitable = (*code).co_flags & (co_flags::COROUTINE | co_flags::ITERABLE_COROUTINE) != 0;
-            if awaitable && !record.is_null() && !(*record).body.is_null() && super::enabled() {
+            if awaitable && !record.is_null() && !(*record).body.is_null() && super::recycles() {
                 shell::give_back(record, g);
                 return 0;
             }

@@ -108,7 +108,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
                 raise_one exception_matches exception_matches_any trace_exception forget_exception;
             stack: run_op;
             registers:
-                list_append set_add map_add list_extend set_update dict_update dict_merge for_iter binary_op compare_op is_true
+                list_append set_add map_add list_extend set_update dict_update dict_merge spread_map for_iter binary_op compare_op is_true
                 contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc;
             vector: call_vector call_owned;
         }

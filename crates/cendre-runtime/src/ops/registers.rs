@@ -124,6 +124,26 @@ pub unsafe extern "C" fn dict_merge(ts: *mut ThreadState, dict: *mut PyObject, o
     -1
 }
 
+/// The keywords of `f(*a, **other)`: (0, a new dict) or, where it would be empty, (0, null); (2, _) for an exception.
+///
+/// # Safety
+/// Live objects; the GIL is held; `instr_ptr` is the DICT_MERGE.
+pub unsafe extern "C" fn spread_map(ts: *mut ThreadState, callable: *mut PyObject, other: *mut PyObject) -> BodyResult {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let exact = ffi::PyDict_CheckExact(other) != 0;
+        if exact && ffi::PyDict_Size(other) == 0 {
+            return BodyResult::new(0, 0);
+        }
+        let dict = if exact { ffi::PyDict_Copy(other) } else { ffi::PyDict_New() };
+        if dict.is_null() || !exact && dict_merge(ts, dict, other, callable) < 0 {
+            ffi::Py_XDECREF(dict);
+            return BodyResult::new(2, 0);
+        }
+        BodyResult::new(0, dict as u64)
+    }
+}
+
 /// FOR_ITER: ([`ITEM`], item), ([`EXHAUSTED`], 0) or ([`ERROR`], 0).
 ///
 /// # Safety
