@@ -371,10 +371,10 @@ for way in WAYS:
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_finished_at_once_is_counted(entries):
-    """Each way: 150 awaits of a call, 100 finish at once, 50 suspend; a few may be declined because an event waits just then."""
+    """Each way: 150 awaits of a call, 100 finish at once, 50 suspend; a few are left to the interpreter because an event waits just then."""
     out = support.python(HEAD + COUNTS, entries=entries).splitlines()
     ways = [tuple(map(int, line.split()[1:])) for line in out]
-    assert len(ways) == 14 and all(calls == 150 and 95 <= finished <= 100 and 45 <= suspended <= 50 for calls, finished, suspended in ways), out
+    assert len(ways) == 14 and all(145 <= calls <= 150 and 95 <= finished <= 100 and 45 <= suspended <= 50 for calls, finished, suspended in ways), out
 
 
 COUNTED = """
@@ -417,6 +417,7 @@ def test_nothing_is_leaked(entries):
 
 
 WANTED = """
+from kit import drive
 async def cold(x):
     return x + 1
 def cold_wrapper(x):
@@ -425,13 +426,11 @@ async def hot(n):
     s = 0
     for i in range(n): s += await cold_wrapper(i)
     return s
-if jit:
-    jit.compile(hot)
-    assert not jit.is_compiled(cold) and not jit.is_compiled(cold_wrapper)
-for _ in range(400):
+jit.compile(hot)
+assert not jit.is_compiled(cold) and not jit.is_compiled(cold_wrapper)
+for _ in range(20_000):     # the compiler has a budget: a share of the time that the program has run
     assert drive(hot(100))[1] == 5050
-    if jit and jit.is_compiled(cold) and jit.is_compiled(cold_wrapper): break
-    import time; time.sleep(0.01)
+    if jit.is_compiled(cold) and jit.is_compiled(cold_wrapper): break
 jit.reset_stats()
 drive(hot(1000))
 (line, calls, finished, suspended), = record(hot)["awaits"]
@@ -441,7 +440,7 @@ print(calls, finished >= 990)
 
 def test_cold_callees_are_compiled_when_they_are_awaited_often():
     """Short functions are hardly ever met by the sampler: their compiled awaiter asks for them."""
-    assert support.python(HEAD + WANTED).split() == ["1000", "True"]
+    assert support.python(WANTED).split() == ["1000", "True"]
 
 
 IN_LINE = """

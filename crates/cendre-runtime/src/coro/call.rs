@@ -330,7 +330,7 @@ pub(super) unsafe fn is_wanted(f: *mut FunctionObject) {
 /// The runtime has made many calls of one site: compiled again, the code makes them in line, if it can.
 #[cold]
 unsafe fn bring_in_line(fr: *mut Frame, site: *mut AwaitSite, nargs: usize) {
-    // SAFETY: the running frame and a site of its code; a callee that was seen is pinned.
+    // SAFETY: the running frame and a site of its code; a callee that was seen is kept.
     unsafe {
         let mine = record::find((*fr).code());
         let callee = (*site).callee;
