@@ -6,7 +6,7 @@
 
 use super::data::{self, AwaitSite};
 use super::finished::finished;
-use super::run::{link_exceptions, may_run, own_slots, ran, run};
+use super::run::{link_exceptions, may_run, ran, run};
 use super::send::answer;
 use super::bind::{self, Bind};
 use super::{pass, shell};
@@ -16,10 +16,10 @@ use crate::driver::{self, Subject};
 use crate::{compiler, ext, frames, numbers, protocol};
 use crate::record::{self, CodeRecord, State};
 use cendre_cpython::api;
-use cendre_cpython::code::{CodeObject, CodeUnit};
+use cendre_cpython::code::CodeUnit;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
-use cendre_cpython::genobject::{GenObject, frame_state};
+use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
