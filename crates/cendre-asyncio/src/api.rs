@@ -5,13 +5,15 @@
 
 use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
-use crate::state::{self, Bound, LoopState, Names, Policy};
-use crate::{early, step};
+use crate::state::{self, Bound, Fanout, LoopState, Names, Policy};
+use crate::{early, fanout, step};
+use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
 use core::ffi::{CStr, c_int, c_void};
 use core::ptr;
+use std::collections::VecDeque;
 use std::time::Duration;
 
 struct Raised;
@@ -83,7 +85,7 @@ unsafe extern "C" fn bind(_: *mut PyObject, dict: *mut PyObject) -> *mut PyObjec
         }
         match bound_from(dict) {
             Ok(b) => {
-                hook(b);
+                hook(b, dict);
                 ffi::Py_None()
             }
             Err(Raised) => ptr::null_mut(),
@@ -156,19 +158,139 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             next,
             step_call,
             wakeup: (*wakeup_def).ml_meth.PyCFunction,
+            fanout: fanout_from(dict)?,
         })
     }
 }
 
+/// The code object of a function of the dict.
+unsafe fn code(dict: *mut PyObject, key: &CStr) -> Result<*mut PyObject, Raised> {
+    // SAFETY: as for `item`.
+    unsafe {
+        let f = item(dict, key)?;
+        if type_of(f) != &raw mut ffi::PyFunction_Type {
+            return Err(raise(ffi::PyExc_TypeError, key));
+        }
+        Ok(new_ref((*f.cast::<FunctionObject>()).func_code))
+    }
+}
+
+unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
+    // SAFETY: the caller's dict; what is kept is held for ever. `_asyncio` is never unloaded.
+    unsafe {
+        let done = item(dict, c"gather_done")?;
+        let free = ffi::PyObject_GetAttrString(done, c"co_freevars".as_ptr());
+        if free.is_null() {
+            return Err(Raised);
+        }
+        let as_expected = ffi::PyTuple_GET_SIZE(free) == fanout::FREE.len() as isize
+            && fanout::FREE.iter().enumerate().all(|(i, name)| {
+                ffi::PyUnicode_CompareWithASCIIString(ffi::PyTuple_GET_ITEM(free, i as isize), name.as_ptr()) == 0
+            });
+        decref(free);
+        if !as_expected {
+            return Err(raise(ffi::PyExc_ImportError, c"gather of this asyncio has other variables"));
+        }
+        let module = item(dict, c"module")?;
+        let state = state_words(module);
+        let (place, made) = (number(dict, c"counter")?, number(dict, c"made")?);
+        if place >= state.len() {
+            return Err(raise(ffi::PyExc_ImportError, c"the counter of tasks was not found"));
+        }
+        let counter = state.as_ptr().add(place).cast_mut();
+        // Nobody shall see that tasks were made to find it.
+        *counter -= made as u64;
+        let qualname = ffi::PyObject_GetAttrString(done, c"co_qualname".as_ptr());
+        if qualname.is_null() {
+            return Err(Raised);
+        }
+        let gather = item(dict, c"gather")?;
+        let globals = (*gather.cast::<FunctionObject>()).func_globals;
+        let fresh = ffi::PyFunction_New(done, globals);
+        if fresh.is_null() {
+            return Err(Raised);
+        }
+        let python = (*fresh.cast::<FunctionObject>()).vectorcall;
+        decref(fresh);
+        let Some(python) = python else { return Err(raise(ffi::PyExc_ImportError, c"functions have no entry")) };
+        Ok(Fanout {
+            tasks_dict: new_ref(item(dict, c"tasks_dict")?),
+            ensure_future: new_ref(item(dict, c"ensure_future")?),
+            gather: code(dict, c"gather")?,
+            gather_done: new_ref(done),
+            gather_done_qualname: qualname,
+            loop_create_task: code(dict, c"loop_create_task")?,
+            create_task: code(dict, c"create_task")?,
+            group_create_task: code(dict, c"group_create_task")?,
+            group_done: code(dict, c"group_done")?,
+            group: class(dict, c"TaskGroup")?,
+            group_done_function: new_ref(item(dict, c"group_done")?),
+            globals: new_ref(globals),
+            counter,
+            deque: class(dict, c"deque")?,
+            python,
+        })
+    }
+}
+
+/// The state of a module, as words.
+unsafe fn state_words(module: *mut PyObject) -> &'static [u64] {
+    // SAFETY: a module object; its state is as large as its definition says, and lives as long as the module.
+    unsafe {
+        let (def, state) = (ffi::PyModule_GetDef(module), ffi::PyModule_GetState(module));
+        if def.is_null() || state.is_null() || (*def).m_size <= 0 {
+            ffi::PyErr_Clear();
+            return &[];
+        }
+        core::slice::from_raw_parts(state.cast(), (*def).m_size as usize / 8)
+    }
+}
+
+/// `tasks_state(module)`: the words of a module's state, for the check at `bind`.
+unsafe extern "C" fn module_state(_: *mut PyObject, module: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe { if ffi::PyModule_Check(module) == 0 { ffi::PyList_New(0) } else { list_of(state_words(module)) } }
+}
+
+unsafe fn list_of(words: &[u64]) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        let list = ffi::PyList_New(0);
+        if list.is_null() {
+            return list;
+        }
+        for word in words {
+            let word = ffi::PyLong_FromUnsignedLongLong(*word);
+            if word.is_null() || ffi::PyList_Append(list, word) != 0 {
+                xdecref(word);
+                decref(list);
+                return ptr::null_mut();
+            }
+            decref(word);
+        }
+        list
+    }
+}
+
 /// Takes asyncio's slots over.
-unsafe fn hook(b: Bound) {
+unsafe fn hook(b: Bound, dict: *mut PyObject) {
     // SAFETY: heap types and a static definition in writable memory; `bound` is there before the first hook is called.
     unsafe {
         let (iter, wrapper, def) = (b.future_iter, b.step_wrapper, b.wakeup_def);
         for ty in [iter].into_iter().chain(b.transparent.iter().copied()) {
             cendre_runtime::coro::hands_on(ty);
         }
+        let functions = [
+            (b"gather\0".as_slice(), fanout::gather as ffi::vectorcallfunc),
+            (b"create_task\0", fanout::create_task),
+            (b"loop_create_task\0", fanout::loop_create_task),
+            (b"group_create_task\0", fanout::group_create_task),
+        ];
         state::set_bound(b);
+        for (name, entry) in functions {
+            let function = ffi::PyDict_GetItemString(dict, name.as_ptr().cast());
+            fanout::PyFunction_SetVectorcall(function.cast(), entry);
+        }
         (*(*iter).tp_as_async).am_send = Some(early::am_send);
         (*iter).tp_iternext = Some(early::iternext);
         (*wrapper).tp_call = Some(step::step_call);
@@ -198,20 +320,7 @@ unsafe extern "C" fn peek(_: *mut PyObject, o: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; as many words as its type says are read.
     unsafe {
         let size = (*type_of(o)).tp_basicsize as usize;
-        let list = ffi::PyList_New(0);
-        if list.is_null() {
-            return list;
-        }
-        for i in 0..size / 8 {
-            let word = ffi::PyLong_FromUnsignedLongLong(*o.cast::<u64>().add(i));
-            if word.is_null() || ffi::PyList_Append(list, word) != 0 {
-                xdecref(word);
-                decref(list);
-                return ptr::null_mut();
-            }
-            decref(word);
-        }
-        list
+        list_of(core::slice::from_raw_parts(o.cast(), size / 8))
     }
 }
 
@@ -227,7 +336,7 @@ unsafe extern "C" fn dies(capsule: *mut PyObject) {
     }
 }
 
-/// `tasks_install(loop, policy, plain_call_soon, budget_us, max_depth, skipped)`: a capsule that the loop must keep.
+/// `tasks_install(loop, policy, plain, budget_us, max_depth, skipped)`: a capsule that the loop must keep.
 unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
     unsafe {
@@ -256,7 +365,8 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         let found = state::find(looop);
         if !found.is_null() {
             (*found).policy = policy;
-            (*found).plain_call_soon = plain != 0;
+            (*found).plain_call_soon = plain & 1 != 0;
+            (*found).plain_create_task = plain & 2 != 0;
             (*found).budget = budget;
             (*found).max_depth = depth.max(0) as usize;
             (*found).skipped = skipped as u32;
@@ -265,13 +375,16 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         let ls = Box::into_raw(Box::new(LoopState {
             looop,
             policy,
-            plain_call_soon: plain != 0,
+            plain_call_soon: plain & 1 != 0,
+            plain_create_task: plain & 2 != 0,
+            front: VecDeque::new(),
+            fronted: false,
             budget,
             ready: ptr::null_mut(),
             thread: 0,
             todo: 0,
             last_poll: None,
-            handle: ptr::null_mut(),
+            kept: [ptr::null_mut(); 3],
             nest: ptr::null_mut(),
             depth: 0,
             max_depth: depth.max(0) as usize,
@@ -303,15 +416,26 @@ unsafe extern "C" fn run_ready(_: *mut PyObject, looop: *mut PyObject) -> *mut P
     }
 }
 
-/// `tasks_last_handle(loop)`: the handle that an exception left the loop from, once; or None.
+/// `tasks_last_handle(loop)`: what an exception left the loop from, once: the handle or what it would have held; or None.
 unsafe extern "C" fn last_handle(_: *mut PyObject, looop: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; the state's reference is given to the caller.
     unsafe {
         let ls = state::find(looop);
-        if ls.is_null() || (*ls).handle.is_null() {
+        if ls.is_null() || (*ls).kept[0].is_null() {
             return ffi::Py_None();
         }
-        core::mem::replace(&mut (*ls).handle, ptr::null_mut())
+        let kept = core::mem::take(&mut (*ls).kept);
+        if kept[1].is_null() {
+            return kept[0];
+        }
+        let tuple = ffi::PyTuple_New(3);
+        if tuple.is_null() {
+            return tuple;
+        }
+        for (i, o) in kept.into_iter().enumerate() {
+            ffi::PyTuple_SET_ITEM(tuple, i as isize, o);
+        }
+        tuple
     }
 }
 
@@ -345,7 +469,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 9]);
+struct Methods([ffi::PyMethodDef; 10]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -361,6 +485,7 @@ const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'stat
 static METHODS: Methods = Methods([
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
+    def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
     def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
     def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),

@@ -122,18 +122,10 @@ unsafe fn may(
         }
         // What is at the head decides most of the time. It cannot change before the first handle is taken: booking only
         // appends.
-        if ffi::PyObject_Size(ready) <= 0 {
-            ffi::PyErr_Clear();
+        let Some((kind, _)) = queue::head(b, ls) else {
             return Err(Counter::QueueEmpty);
-        }
-        let head = ffi::PySequence_GetItem(ready, 0);
-        if head.is_null() {
-            ffi::PyErr_Clear();
-            return Err(Counter::Faults);
-        }
-        let runs = runs_here(ls, queue::kind(b, head));
-        decref(head);
-        if !runs {
+        };
+        if !runs_here(ls, kind) {
             return Err(Counter::QueueOther);
         }
         if (*ls).depth >= (*ls).max_depth || frames::low_stack(ts) {
@@ -169,13 +161,14 @@ unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
                 let t = (*w).task;
                 !t.is_null() && (*t).fut.fut_loop == (*ls).looop && step::is_first(w)
             }
+            Kind::Start(t) => step::has_not_started(t),
             Kind::Wakeup(..) | Kind::Other => false,
         }
     }
 }
 
 /// Whether somebody watches how code runs.
-unsafe fn watched(ts: *mut ThreadState) -> bool {
+pub unsafe fn watched(ts: *mut ThreadState) -> bool {
     // SAFETY: the running thread's state and its interpreter.
     unsafe {
         (*ts).tracing != 0
@@ -375,22 +368,18 @@ unsafe fn run_others(
     unsafe {
         loop {
             if !queue::may_take(b, ls) {
-                let empty = ffi::PyObject_Size((*ls).ready) <= 0;
+                let empty = queue::size(ls) == 0;
                 state::count(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
                 return false;
             }
-            let head = ffi::PySequence_GetItem((*ls).ready, 0);
-            if head.is_null() {
-                ffi::PyErr_Clear();
+            let Some((kind, context)) = queue::head(b, ls) else {
                 state::count(Counter::QueueEmpty);
                 return false;
-            }
-            let kind = queue::kind(b, head);
-            decref(head);
+            };
             if let Kind::Wakeup(t, by) = kind
                 && t == task
                 && by == f.cast()
-                && *queue::slot(head, b.h_context) == (*task).context
+                && context == (*task).context
             {
                 let failed = (*f).state != fut_state::FINISHED || !(*f).exception.is_null();
                 if failed && (*ls).checks(check::FAILED) || (*task).fut.has(bit::MUST_CANCEL) {
@@ -401,7 +390,7 @@ unsafe fn run_others(
                     state::count(Counter::NotTools);
                     return false;
                 }
-                if queue::take(b, ls).is_null() {
+                if queue::take(b, ls).is_none() {
                     *error = ffi::PyErr_GetRaisedException();
                     return false;
                 }
@@ -410,22 +399,21 @@ unsafe fn run_others(
             if !(*ls).checks(check::HEAD) && (*f).state == fut_state::FINISHED && overtakes(b, ls, task) {
                 return true;
             }
-            let is_child = matches!(kind, Kind::Step(_));
+            let is_child = matches!(kind, Kind::Step(_) | Kind::Start(_));
             let cancelled = matches!(kind, Kind::Cancelled);
             if !runs_here(ls, kind) || frames::low_stack(ts) {
                 state::count(Counter::QueueOther);
                 return false;
             }
-            let handle = queue::take(b, ls);
-            if handle.is_null() {
+            let Some(taken) = queue::take(b, ls) else {
                 *error = ffi::PyErr_GetRaisedException();
                 return false;
-            }
+            };
             if cancelled {
                 continue;
             }
             state::count(if is_child { Counter::ChildrenEarly } else { Counter::CallbacksEarly });
-            if queue::run_handle(b, ls, ts, handle) != 0 {
+            if queue::run(b, ls, ts, taken) != 0 {
                 // 7: it leaves by the steps, not through the parents.
                 *error = ffi::PyErr_GetRaisedException();
                 return false;
@@ -438,6 +426,7 @@ unsafe fn run_others(
 unsafe fn overtakes(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> bool {
     // SAFETY: the queue is alive while `run_ready` runs; it holds its handles.
     unsafe {
+        queue::flush(b, ls);
         for i in 0..ffi::PyObject_Size((*ls).ready) {
             let handle = ffi::PySequence_GetItem((*ls).ready, i);
             if handle.is_null() {

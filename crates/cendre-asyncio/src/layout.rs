@@ -26,6 +26,8 @@ pub mod bit {
     pub const BLOCKING: u8 = 2;
     /// Tasks: a cancellation waits for the next step.
     pub const MUST_CANCEL: u8 = 4;
+    /// Tasks: says so if it dies while pending.
+    pub const LOG_DESTROY: u8 = 8;
 }
 
 /// `FutureObj`.

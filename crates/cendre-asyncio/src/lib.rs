@@ -18,6 +18,7 @@
 
 pub mod api;
 mod early;
+mod fanout;
 mod future;
 mod layout;
 mod queue;

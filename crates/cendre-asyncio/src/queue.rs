@@ -1,11 +1,16 @@
 //! The ready queue: putting handles in, and running one iteration's worth of them.
 //!
+//! The queue is `front` and then `_ready`: what native code puts in when `_ready` is empty stands in `front` without a handle, and gets
+//! one when `run_ready` ends, before anybody else can look.
+//!
 //! Invariant: [`LoopState::todo`] is what stock's `for i in range(ntodo)` has left to do, wherever handles are taken from the
 //! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
 //! task may die). Read docs/internals/tasks.md, "Iterations".
 
 use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
-use crate::state::{self, Bound, Counter, LoopState, check};
+use crate::fanout;
+use crate::future;
+use crate::state::{self, Bound, Counter, Entry, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
@@ -34,18 +39,14 @@ pub unsafe fn call_soon(
     unsafe {
         let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && !(*ls).ready.is_null();
         if ours && !context.is_null() {
+            if !arg.is_null() && frontable(ls) && !matches!(kind_of_call(b, callback, arg), Kind::Other) {
+                let (callback, future, context) = (new_ref(callback), new_ref(arg), new_ref(context));
+                (*ls).front.push_back(Entry::Call { callback, future, context });
+                return 0;
+            }
             let args = if arg.is_null() { ffi::PyTuple_New(0) } else { ffi::PyTuple_Pack(1, arg) };
             let handle = make_handle(b, looop, callback, args, context);
-            if handle.is_null() {
-                return -1;
-            }
-            let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
-            decref(handle);
-            if done.is_null() {
-                return -1;
-            }
-            decref(done);
-            return 0;
+            return put(ls, handle, b.names.append);
         }
         let mut stack = [looop, callback, arg, ptr::null_mut()];
         let n = if arg.is_null() { 2 } else { 3 };
@@ -60,6 +61,94 @@ pub unsafe fn call_soon(
         }
         decref(handle);
         0
+    }
+}
+
+/// Whether the queue's end is the end of `front`.
+#[inline(always)]
+unsafe fn frontable(ls: *mut LoopState) -> bool {
+    // SAFETY: `ready` is alive while `run_ready` runs, and exactly a deque if `fronted`, whose length is where a list's is.
+    unsafe { (*ls).fronted && ffi::Py_SIZE((*ls).ready) == 0 }
+}
+
+/// Puts a handle (taken; null: an exception is set) into `_ready`. -1 with an exception set.
+unsafe fn put(ls: *mut LoopState, handle: *mut PyObject, method: *mut PyObject) -> c_int {
+    // SAFETY: a new handle; `ready` is alive while `run_ready` runs.
+    unsafe {
+        if handle.is_null() {
+            return -1;
+        }
+        let done = ffi::PyObject_CallMethodOneArg((*ls).ready, method, handle);
+        decref(handle);
+        xdecref(done);
+        if done.is_null() { -1 } else { 0 }
+    }
+}
+
+/// Puts the first step of a task that was made natively into the queue. -1 with an exception set.
+pub unsafe fn start(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> c_int {
+    // SAFETY: a live task of this loop, whose queue is being run.
+    unsafe {
+        if frontable(ls) {
+            incref(task.cast());
+            (*ls).front.push_back(Entry::Start(task));
+            return 0;
+        }
+        let handle = start_handle(b, ls, task);
+        put(ls, handle, b.names.append)
+    }
+}
+
+/// The handle of a first step; new reference, null with an exception set.
+unsafe fn start_handle(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> *mut PyObject {
+    // SAFETY: a live task of this loop.
+    unsafe {
+        let w = future::step_wrapper(b, task, ptr::null_mut());
+        if w.is_null() {
+            return w;
+        }
+        let handle = make_handle(b, (*ls).looop, w, ffi::PyTuple_New(0), (*task).context);
+        decref(w);
+        handle
+    }
+}
+
+/// What stands in `front` gets handles, at the left of `_ready`, and nothing stands there any more until the next iteration.
+pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
+    // SAFETY: `ready` is alive while `run_ready` runs; entries own what they hold.
+    unsafe {
+        (*ls).fronted = false;
+        while let Some(entry) = (*ls).front.pop_back() {
+            let handle = match entry {
+                Entry::Start(task) => {
+                    let handle = start_handle(b, ls, task);
+                    decref(task.cast());
+                    handle
+                }
+                Entry::Call { callback, future, context } => {
+                    let handle = make_handle(b, (*ls).looop, callback, ffi::PyTuple_Pack(1, future), context);
+                    decref(callback);
+                    decref(future);
+                    decref(context);
+                    handle
+                }
+            };
+            if put(ls, handle, b.names.appendleft) != 0 {
+                ffi::PyErr_WriteUnraisable((*ls).looop);
+            }
+        }
+    }
+}
+
+/// How many stand in the queue.
+pub unsafe fn size(ls: *mut LoopState) -> usize {
+    // SAFETY: `ready` is alive while `run_ready` runs.
+    unsafe {
+        let n = ffi::PyObject_Size((*ls).ready);
+        if n < 0 {
+            ffi::PyErr_Clear();
+        }
+        (*ls).front.len() + n.max(0) as usize
     }
 }
 
@@ -139,12 +228,10 @@ pub unsafe extern "C" fn call_soon_method(
             if handle.is_null() {
                 return handle;
             }
-            let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
-            if done.is_null() {
+            if put(ls, new_ref(handle), b.names.append) != 0 {
                 decref(handle);
-                return done;
+                return ptr::null_mut();
             }
-            decref(done);
             return handle;
         }
         // The stock function, with `self` in front.
@@ -182,6 +269,8 @@ pub enum Kind {
     Cancelled,
     /// A step of a task (an exception to throw, or null).
     Step(*mut StepWrapper),
+    /// The first step of a task, without a handle.
+    Start(*mut TaskObj),
     /// A wake-up of this task by this future.
     Wakeup(*mut TaskObj, *mut PyObject),
     /// A callback of asyncio's own.
@@ -204,24 +293,60 @@ pub unsafe fn kind(b: &Bound, handle: *mut PyObject) -> Kind {
         if callback.is_null() || args.is_null() || type_of(args) != &raw mut ffi::PyTuple_Type {
             return Kind::Other;
         }
-        let (ty, n) = (type_of(callback), ffi::PyTuple_GET_SIZE(args));
-        if ty == b.step_wrapper {
+        let n = ffi::PyTuple_GET_SIZE(args);
+        if type_of(callback) == b.step_wrapper {
             return if n == 0 { Kind::Step(callback.cast()) } else { Kind::Other };
         }
-        if ty == &raw mut ffi::PyCFunction_Type {
+        if n != 1 {
+            let code = code_of(callback);
+            return if !code.is_null() && b.internal.contains(&code) { Kind::Internal } else { Kind::Other };
+        }
+        kind_of_call(b, callback, ffi::PyTuple_GET_ITEM(args, 0))
+    }
+}
+
+/// What `callback(future)` is.
+unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyObject) -> Kind {
+    // SAFETY: live objects.
+    unsafe {
+        if type_of(callback) == &raw mut ffi::PyCFunction_Type {
             let f: *mut CFunction = callback.cast();
-            if (*f).m_ml == b.wakeup_def && n == 1 {
-                return Kind::Wakeup((*f).m_self.cast(), ffi::PyTuple_GET_ITEM(args, 0));
-            }
-            return Kind::Other;
+            return if (*f).m_ml == b.wakeup_def { Kind::Wakeup((*f).m_self.cast(), future) } else { Kind::Other };
         }
         let code = code_of(callback);
         if !code.is_null() && b.internal.contains(&code) { Kind::Internal } else { Kind::Other }
     }
 }
 
+/// What stands at the head of the queue, and its context (both borrowed); None: nothing, or it cannot be told.
+pub unsafe fn head(b: &Bound, ls: *mut LoopState) -> Option<(Kind, *mut PyObject)> {
+    // SAFETY: `ready` is alive while `run_ready` runs; it holds what is looked at.
+    unsafe {
+        match (*ls).front.front() {
+            Some(Entry::Start(task)) => return Some((Kind::Start(*task), (**task).context)),
+            Some(Entry::Call { callback, future, context }) => {
+                return Some((kind_of_call(b, *callback, *future), *context));
+            }
+            None => {}
+        }
+        if ffi::PyObject_Size((*ls).ready) <= 0 {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let handle = ffi::PySequence_GetItem((*ls).ready, 0);
+        if handle.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        let found = kind(b, handle);
+        let context = if type_of(handle) == b.handle { *slot(handle, b.h_context) } else { ptr::null_mut() };
+        decref(handle);
+        Some((found, context))
+    }
+}
+
 /// The code object of a function or bound method, borrowed, or null.
-unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
+pub unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live object; the types are checked before fields are read.
     unsafe {
         let mut f = callable;
@@ -235,24 +360,125 @@ unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
     }
 }
 
-/// Takes the head off the queue and keeps it until the next one is taken. Null: the queue was empty, or an exception is set.
-pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> *mut PyObject {
-    // SAFETY: `ready` is alive while `run_ready` runs.
+/// What was taken off the queue; borrowed from the loop's state, which keeps it until the next is taken.
+pub enum Taken {
+    Handle(*mut PyObject),
+    Start(*mut TaskObj),
+    Call { callback: *mut PyObject, future: *mut PyObject, context: *mut PyObject },
+}
+
+/// Takes the head off the queue and keeps it until the next one is taken. None: the queue was empty, or an exception is set.
+pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> Option<Taken> {
+    // SAFETY: `ready` is alive while `run_ready` runs; the entry's references go to the state.
     unsafe {
-        let handle = ffi::PyObject_CallMethodNoArgs((*ls).ready, b.names.popleft);
-        if handle.is_null() {
-            return handle;
-        }
+        let (taken, kept) = match (*ls).front.pop_front() {
+            Some(Entry::Start(task)) => (Taken::Start(task), [task.cast(), ptr::null_mut(), ptr::null_mut()]),
+            Some(Entry::Call { callback, future, context }) => {
+                (Taken::Call { callback, future, context }, [future, callback, context])
+            }
+            None => {
+                let handle = ffi::PyObject_CallMethodNoArgs((*ls).ready, b.names.popleft);
+                if handle.is_null() {
+                    return None;
+                }
+                (Taken::Handle(handle), [handle, ptr::null_mut(), ptr::null_mut()])
+            }
+        };
         (*ls).todo -= 1;
-        let old = (*ls).handle;
-        (*ls).handle = handle;
-        xdecref(old);
-        handle
+        for old in core::mem::replace(&mut (*ls).kept, kept) {
+            xdecref(old);
+        }
+        Some(taken)
     }
 }
 
-/// Runs a handle as `Handle._run` does. -1: an exception leaves the loop (KeyboardInterrupt and its kind) and is set.
-pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, handle: *mut PyObject) -> c_int {
+/// Runs what was taken, as `Handle._run` does. -1: an exception leaves the loop (KeyboardInterrupt and its kind) and is set.
+pub unsafe fn run(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, taken: Taken) -> c_int {
+    // SAFETY: what was taken is kept by the state, until the next is taken: so it is held here.
+    unsafe {
+        match taken {
+            Taken::Handle(handle) => run_handle(b, ls, ts, handle),
+            Taken::Start(task) => {
+                incref(task.cast());
+                let context = new_ref((*task).context);
+                let mut failed = ffi::PyContext_Enter(context);
+                if failed == 0 {
+                    failed = leave_context(step::start(b, ls, ts, task), context);
+                }
+                if failed != 0 && !is_interrupt(ts) {
+                    failed = report(b, || start_handle(b, ls, task));
+                }
+                decref(context);
+                decref(task.cast());
+                failed
+            }
+            Taken::Call { callback, future, context } => {
+                if let Some(done) = fanout::done(b, ls, callback, future) {
+                    return done;
+                }
+                incref(callback);
+                incref(future);
+                incref(context);
+                let mut failed = ffi::PyContext_Enter(context);
+                if failed == 0 {
+                    failed = match kind_of_call(b, callback, future) {
+                        Kind::Wakeup(task, future) => step::wake(b, ls, ts, task, future),
+                        _ => {
+                            let done = ffi::PyObject_CallOneArg(callback, future);
+                            xdecref(done);
+                            if done.is_null() { -1 } else { 0 }
+                        }
+                    };
+                    failed = leave_context(failed, context);
+                }
+                if failed != 0 && !is_interrupt(ts) {
+                    failed = report(b, || make_handle(b, (*ls).looop, callback, ffi::PyTuple_Pack(1, future), context));
+                }
+                decref(callback);
+                decref(future);
+                decref(context);
+                failed
+            }
+        }
+    }
+}
+
+/// Leaves a context; an exception that is set stays.
+unsafe fn leave_context(failed: c_int, context: *mut PyObject) -> c_int {
+    // SAFETY: a context that was entered.
+    unsafe {
+        if failed == 0 {
+            return ffi::PyContext_Exit(context);
+        }
+        let error = ffi::PyErr_GetRaisedException();
+        if ffi::PyContext_Exit(context) != 0 {
+            ffi::PyErr_Clear();
+        }
+        ffi::PyErr_SetRaisedException(error);
+        failed
+    }
+}
+
+/// Gives the exception that is set to the loop's handler, with the handle that it came from.
+unsafe fn report(b: &Bound, handle: impl FnOnce() -> *mut PyObject) -> c_int {
+    // SAFETY: an exception is set; references made here are given back.
+    unsafe {
+        let error = ffi::PyErr_GetRaisedException();
+        let handle = handle();
+        if handle.is_null() {
+            decref(error);
+            return -1;
+        }
+        let done = ffi::PyObject_CallFunctionObjArgs(b.failed, handle, error, ptr::null_mut::<PyObject>());
+        decref(error);
+        decref(handle);
+        xdecref(done);
+        if done.is_null() { -1 } else { 0 }
+    }
+}
+
+/// Runs a handle.
+unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, handle: *mut PyObject) -> c_int {
     // SAFETY: a live handle; what is used during the call is held.
     unsafe {
         let kind = kind(b, handle);
@@ -266,9 +492,16 @@ pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, ha
             decref(done);
             return 0;
         }
+        let (callback, args) = (*slot(handle, b.h_callback), *slot(handle, b.h_args));
+        if matches!(kind, Kind::Internal)
+            && ffi::PyTuple_GET_SIZE(args) == 1
+            && let Some(done) = fanout::done(b, ls, callback, ffi::PyTuple_GET_ITEM(args, 0))
+        {
+            return done;
+        }
         incref(handle);
-        let callback = new_ref(*slot(handle, b.h_callback));
-        let args = new_ref(*slot(handle, b.h_args));
+        let callback = new_ref(callback);
+        let args = new_ref(args);
         let context = new_ref(*slot(handle, b.h_context));
         let mut failed = ffi::PyContext_Enter(context);
         if failed == 0 {
@@ -281,23 +514,13 @@ pub unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, ha
                     if done.is_null() { -1 } else { 0 }
                 }
             };
-            if failed != 0 {
-                let error = ffi::PyErr_GetRaisedException();
-                let _ = ffi::PyContext_Exit(context);
-                ffi::PyErr_SetRaisedException(error);
-            } else {
-                failed = ffi::PyContext_Exit(context);
-            }
+            failed = leave_context(failed, context);
         }
         decref(callback);
         decref(args);
         decref(context);
         if failed != 0 && !is_interrupt(ts) {
-            let error = ffi::PyErr_GetRaisedException();
-            let done = ffi::PyObject_CallFunctionObjArgs(b.failed, handle, error, ptr::null_mut::<PyObject>());
-            decref(error);
-            failed = if done.is_null() { -1 } else { 0 };
-            xdecref(done);
+            failed = report(b, || new_ref(handle));
         }
         decref(handle);
         failed
@@ -332,6 +555,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             return -1;
         }
         (*ls).ready = ready;
+        (*ls).fronted = type_of(ready) == b.fanout.deque;
         (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
         (*ls).last_poll = Some(std::time::Instant::now());
@@ -339,24 +563,26 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).base_exc_info = (*ts).exc_info;
         (*ls).base_recursion = (*ts).py_recursion_remaining;
         let mut failed = 0;
-        #[expect(clippy::while_immutable_condition, reason = "`take` counts down behind the pointer")]
-        while (*ls).todo > 0 {
-            let handle = take(b, ls);
-            if handle.is_null() {
+        // Beyond this iteration only what was put in natively is run, and what came behind that.
+        while (*ls).todo > 0 || !(*ls).front.is_empty() && may_take(b, ls) {
+            let Some(taken) = take(b, ls) else {
                 failed = -1;
                 break;
-            }
-            if cancelled(b, handle) {
+            };
+            if let Taken::Handle(handle) = taken
+                && cancelled(b, handle)
+            {
                 continue;
             }
-            failed = run_handle(b, ls, ts, handle);
+            failed = run(b, ls, ts, taken);
             if failed != 0 {
                 break;
             }
         }
+        let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
+        flush(b, ls);
         (*ls).ready = ptr::null_mut();
         (*ls).todo = 0;
-        let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
         if failed == 0 {
             drop_handle(ls);
         }
@@ -376,9 +602,9 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
 pub unsafe fn drop_handle(ls: *mut LoopState) {
     // SAFETY: the caller's contract; the state owns the reference.
     unsafe {
-        let last = (*ls).handle;
-        (*ls).handle = ptr::null_mut();
-        xdecref(last);
+        for last in core::mem::take(&mut (*ls).kept) {
+            xdecref(last);
+        }
     }
 }
 
@@ -405,12 +631,11 @@ pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
             return false;
         }
         // What was asked may have run Python code.
-        let n = ffi::PyObject_Size((*ls).ready);
-        if n <= 0 {
-            ffi::PyErr_Clear();
+        let n = size(ls);
+        if n == 0 {
             return false;
         }
-        (*ls).todo = n as usize;
+        (*ls).todo = n;
         state::count(Counter::VirtualIterations);
         true
     }

@@ -11,7 +11,7 @@ use cendre_cpython::tstate::ErrStackItem;
 use cendre_runtime::Gil;
 use core::ffi::c_int;
 use core::ptr;
-use std::collections::HashMap;
+use std::collections::{HashMap, VecDeque};
 use std::time::{Duration, Instant};
 
 /// `am_send`.
@@ -61,6 +61,32 @@ pub struct Bound {
     pub next: NextFunc,
     pub step_call: CallFunc,
     pub wakeup: OneFunc,
+    pub fanout: Fanout,
+}
+
+/// What `gather`, `TaskGroup` and `create_task` are made of.
+pub struct Fanout {
+    /// `asyncio.tasks.__dict__`, whose `Task` and `ensure_future` somebody may replace.
+    pub tasks_dict: *mut PyObject,
+    pub ensure_future: *mut PyObject,
+    /// Code objects of the functions that are done natively.
+    pub gather: *mut PyObject,
+    pub gather_done: *mut PyObject,
+    pub gather_done_qualname: *mut PyObject,
+    pub loop_create_task: *mut PyObject,
+    pub create_task: *mut PyObject,
+    pub group_create_task: *mut PyObject,
+    pub group_done: *mut PyObject,
+    /// `TaskGroup`, its dict, and the function `_on_task_done`.
+    pub group: *mut PyTypeObject,
+    pub group_done_function: *mut PyObject,
+    /// The globals of `gather`.
+    pub globals: *mut PyObject,
+    /// `_asyncio`'s counter of task names.
+    pub counter: *mut u64,
+    pub deque: *mut PyTypeObject,
+    /// The interpreter's own entry of functions.
+    pub python: ffi::vectorcallfunc,
 }
 
 macro_rules! names {
@@ -99,6 +125,21 @@ names! {
     loop_ = c"_loop",
     add_done_callback = c"add_done_callback",
     blocking = c"_asyncio_future_blocking",
+    appendleft = c"appendleft",
+    task_class = c"Task",
+    ensure_future = c"ensure_future",
+    task_factory = c"_task_factory",
+    return_exceptions = c"return_exceptions",
+    children = c"_children",
+    cancel_requested = c"_cancel_requested",
+    tasks = c"_tasks",
+    entered = c"_entered",
+    exiting = c"_exiting",
+    aborting = c"_aborting",
+    parent_task = c"_parent_task",
+    on_completed = c"_on_completed_fut",
+    add = c"add",
+    discard = c"discard",
 }
 
 /// What may be done for a loop.
@@ -159,6 +200,14 @@ pub const COUNTERS: [&str; Counter::Count as usize] = [
     "faults",
 ];
 
+/// What stands in the queue without a handle: made natively, and nobody has looked at it.
+pub enum Entry {
+    /// The first step of a task; owned.
+    Start(*mut TaskObj),
+    /// `callback(future)`; all owned.
+    Call { callback: *mut PyObject, future: *mut PyObject, context: *mut PyObject },
+}
+
 /// One task step that is running, innermost first.
 pub struct Nest {
     pub outer: *mut Nest,
@@ -175,6 +224,12 @@ pub struct LoopState {
     pub policy: Policy,
     /// `call_soon` is the one of `BaseEventLoop`.
     pub plain_call_soon: bool,
+    /// And so is `create_task`.
+    pub plain_create_task: bool,
+    /// The first part of the queue, in front of `ready`; empty but while `run_ready` is running.
+    pub front: VecDeque<Entry>,
+    /// `ready` is exactly a deque: entries may stand in front of it.
+    pub fronted: bool,
     pub budget: Duration,
     /// The queue, borrowed, while `run_ready` is running; null otherwise.
     pub ready: *mut PyObject,
@@ -183,8 +238,8 @@ pub struct LoopState {
     /// Handles that are left in this iteration.
     pub todo: usize,
     pub last_poll: Option<Instant>,
-    /// The handle that was taken last; owned, or null.
-    pub handle: *mut PyObject,
+    /// What was taken last: the handle, or what it would have held, in the order in which it would have let go; owned, or null.
+    pub kept: [*mut PyObject; 3],
     pub nest: *mut Nest,
     pub depth: usize,
     pub max_depth: usize,
@@ -329,6 +384,8 @@ pub unsafe fn forget(state: *mut LoopState) {
             l.remove(&((*state).looop as usize));
         }
         let b = Box::from_raw(state);
-        refcount::xdecref(b.handle);
+        for kept in b.kept {
+            refcount::xdecref(kept);
+        }
     }
 }

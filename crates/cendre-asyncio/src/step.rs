@@ -61,6 +61,23 @@ pub unsafe fn step_by(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, w: *m
     }
 }
 
+/// The first step of a task that stands in the queue without a handle.
+pub unsafe fn start(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
+    // SAFETY: a live task, held by the caller.
+    unsafe {
+        if usual(ts, task) {
+            return step(b, ls, ts, task, ptr::null_mut());
+        }
+        let w = future::step_wrapper(b, task, ptr::null_mut());
+        if w.is_null() {
+            return -1;
+        }
+        let failed = step_by(b, ls, ts, w.cast());
+        decref(w);
+        failed
+    }
+}
+
 /// Wakes a task up whose future is done.
 pub unsafe fn wake(
     b: &Bound,
@@ -501,11 +518,17 @@ pub unsafe fn is_first(w: *mut StepWrapper) -> bool {
     // SAFETY: a live wrapper; a coroutine's state is read of exact coroutines only.
     unsafe {
         let task = (*w).task;
-        if task.is_null() || !(*w).arg.is_null() || (*task).coro.is_null() {
-            return false;
-        }
+        !task.is_null() && (*w).arg.is_null() && has_not_started(task)
+    }
+}
+
+/// Whether the coroutine of a task has not started.
+pub unsafe fn has_not_started(task: *mut TaskObj) -> bool {
+    // SAFETY: a live task.
+    unsafe {
         let coro = (*task).coro;
-        type_of(coro) == &raw mut ffi::PyCoro_Type
+        !coro.is_null()
+            && type_of(coro) == &raw mut ffi::PyCoro_Type
             && (*coro.cast::<cendre_cpython::GenObject>()).gi_frame_state
                 == cendre_cpython::genobject::frame_state::FRAME_CREATED
     }

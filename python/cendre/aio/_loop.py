@@ -79,8 +79,10 @@ def take_over(loop, policy, budget, depth, skipped):
         base_events.BaseEventLoop._run_once = _run_once
         base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
     cls = type(loop)
-    own = ("call_soon", "_call_soon", "_check_closed", "_check_callback")
-    plain = all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in own)
+
+    def own(*names):
+        return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
+    plain = own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
     capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
     if capsule is not None:
         loop.__dict__[STATE] = capsule

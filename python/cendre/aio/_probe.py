@@ -5,6 +5,7 @@ stepped once, and woken. Invariant: `bind` either ends well or raises ImportErro
 """
 
 import asyncio
+import collections
 import contextvars
 import opcode
 import types
@@ -114,6 +115,35 @@ def _check_task(task, what):
         _check(words[place] == (0 if value is None else id(value)), f"word {place} of {what}")
 
 
+def _counter(notes):
+    """Where `_asyncio` counts the names of tasks, as a word of its state; two tasks are made to find it."""
+    import _asyncio
+
+    async def nothing():
+        pass
+
+    seen = []
+    for _ in range(2):
+        task = asyncio.Task(nothing(), loop=notes)
+        (step,), _ = notes.calls.pop()
+        step()
+        number = int(task.get_name().removeprefix("Task-"))
+        seen.append({place for place, word in enumerate(_cendre.tasks_state(_asyncio)) if word == number})
+    _check(len(seen[0] & seen[1]) == 1, "how tasks are counted")
+    return {"module": _asyncio, "counter": (seen[0] & seen[1]).pop(), "made": 2}
+
+
+def _fanout(notes):
+    """The functions that are done natively, and what they use."""
+    done, = [c for c in tasks.gather.__code__.co_consts if isinstance(c, types.CodeType) and c.co_name == "_done_callback"]
+    return {
+        "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task,
+        "loop_create_task": base_events.BaseEventLoop.create_task, "TaskGroup": taskgroups.TaskGroup,
+        "group_create_task": taskgroups.TaskGroup.create_task, "group_done": taskgroups.TaskGroup._on_task_done,
+        "tasks_dict": tasks.__dict__, "ensure_future": tasks.ensure_future, "deque": collections.deque, **_counter(notes),
+    }
+
+
 def bind():
     """Tells the native module what asyncio is made of; ImportError if it is not what it believes."""
     global _bound
@@ -181,5 +211,5 @@ def _look(notes):
         "FutureIter": type(iterator), "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
         "call_soon": base_events.BaseEventLoop.call_soon, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
-        "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"],
+        "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes),
     }

@@ -1,0 +1,649 @@
+//! `gather`, `TaskGroup` and `create_task` natively: the same tasks, futures, callbacks and closures, made and called without
+//! asyncio's Python code.
+//!
+//! Invariant: a function here either has all the effects of the Python function whose place it takes, in the same order, or none, and
+//! then that function runs. What it makes is what that function would have made; so either may go on with it at any point.
+//! Read docs/internals/tasks.md, "Fan-out".
+
+use crate::early;
+use crate::future;
+use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
+use crate::queue;
+use crate::state::{self, Bound, LoopState};
+use crate::step::current_task;
+use cendre_cpython::FunctionObject;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
+use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
+use core::ffi::c_int;
+use core::ptr;
+
+unsafe extern "C" {
+    /// Gives a function another entry, which specialised calls do not go around.
+    pub fn PyFunction_SetVectorcall(function: *mut FunctionObject, entry: ffi::vectorcallfunc);
+}
+
+/// The cells of `_done_callback`, in the order of their names.
+const CHILDREN: isize = 0;
+const NFINISHED: isize = 1;
+const NFUTS: isize = 2;
+const OUTER: isize = 3;
+const RETURN_EXCEPTIONS: isize = 4;
+/// Their names, to be compared with the code object's.
+pub const FREE: [&core::ffi::CStr; 5] = [c"children", c"nfinished", c"nfuts", c"outer", c"return_exceptions"];
+
+/// The state of the loop that runs in this thread, if tasks may be made natively for it now; else null.
+unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut LoopState {
+    // SAFETY: the running thread's state; the loop is alive or null.
+    unsafe {
+        let ls = if looop.is_null() { ptr::null_mut() } else { state::find(looop) };
+        if ls.is_null()
+            || (*ls).ready.is_null()
+            || !(*ls).plain_create_task
+            || !(*ls).plain_call_soon
+            || (*ls).thread != (*ts).id
+            || (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != looop
+            || early::watched(ts)
+            || ffi::PyDict_GetItemWithError(b.fanout.tasks_dict, b.names.task_class) != b.task.cast()
+            || queue::truth(looop, b.names.debug) != Some(false)
+            || !is_none(looop, b.names.task_factory)
+        {
+            return ptr::null_mut();
+        }
+        ls
+    }
+}
+
+/// An attribute, new reference, or null without an exception.
+unsafe fn get(o: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: a live object.
+    unsafe {
+        let value = ffi::PyObject_GetAttr(o, name);
+        if value.is_null() {
+            ffi::PyErr_Clear();
+        }
+        value
+    }
+}
+
+unsafe fn is_none(o: *mut PyObject, name: *mut PyObject) -> bool {
+    // SAFETY: a live object; the reference is given back.
+    unsafe {
+        let value = get(o, name);
+        xdecref(value);
+        value == ffi::Py_None()
+    }
+}
+
+/// Whether this attribute is exactly True or False; None if neither.
+unsafe fn flag(o: *mut PyObject, name: *mut PyObject) -> Option<bool> {
+    // SAFETY: a live object; the reference is given back, True and False live for ever.
+    unsafe {
+        let value = get(o, name);
+        xdecref(value);
+        as_flag(value)
+    }
+}
+
+unsafe fn as_flag(value: *mut PyObject) -> Option<bool> {
+    // SAFETY: only compared.
+    unsafe {
+        if value == ffi::Py_True() {
+            Some(true)
+        } else if value == ffi::Py_False() {
+            Some(false)
+        } else {
+            None
+        }
+    }
+}
+
+/// `Task(coro, loop=loop)`, with its first step in the queue; new reference, null with an exception set.
+unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *mut PyObject) -> *mut TaskObj {
+    // SAFETY: an exact coroutine; the new object's fields are zero, and filled as `Task.__init__` fills them.
+    unsafe {
+        let Some(alloc) = (*b.task).tp_alloc else { return ptr::null_mut() };
+        let t: *mut TaskObj = alloc(b.task, 0).cast();
+        if t.is_null() {
+            return t;
+        }
+        (*t).fut.fut_loop = new_ref((*ls).looop);
+        (*t).fut.is_task = 1;
+        (*t).context = ffi::PyContext_CopyCurrent();
+        if (*t).context.is_null() {
+            decref(t.cast());
+            return ptr::null_mut();
+        }
+        (*t).coro = new_ref(coro);
+        *b.fanout.counter += 1;
+        (*t).name = ffi::PyLong_FromUnsignedLongLong(*b.fanout.counter);
+        if (*t).name.is_null() || queue::start(b, ls, t) != 0 {
+            decref(t.cast());
+            return ptr::null_mut();
+        }
+        (*t).fut.set(bit::LOG_DESTROY);
+        let head: *mut LlistNode = &raw mut (*ts.cast::<ThreadStateImpl>()).asyncio_tasks_head;
+        let node = &raw mut (*t).node;
+        (*node).prev = (*head).prev;
+        (*node).next = head;
+        (*(*head).prev).next = node;
+        (*head).prev = node;
+        t
+    }
+}
+
+unsafe fn is_coroutine(o: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    unsafe { type_of(o) == &raw mut ffi::PyCoro_Type }
+}
+
+/// The current task, if it is exactly a task of this loop; else null.
+unsafe fn current(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the running thread's state.
+    unsafe {
+        let task = *current_task(ts);
+        let ours = !task.is_null() && type_of(task) == b.task && (*task.cast::<TaskObj>()).fut.fut_loop == looop;
+        if ours { task } else { ptr::null_mut() }
+    }
+}
+
+unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
+    // SAFETY: a live function.
+    unsafe { (*function.cast::<FunctionObject>()).func_code == code }
+}
+
+/// `gather(*coros_or_futures, return_exceptions=False)`.
+pub unsafe extern "C" fn gather(
+    function: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with as many arguments as it says.
+    unsafe {
+        let b = &*state::bound();
+        let n = ffi::PyVectorcall_NARGS(nargsf) as usize;
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let ts = ThreadState::current();
+        let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
+        let mut returns = Some(false);
+        if keywords == 1 {
+            let named = ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.return_exceptions) == 0;
+            returns = if named { as_flag(*args.add(n)) } else { None };
+        }
+        if let Some(returns) = returns
+            && n > 0
+            && keywords <= 1
+            && is_code(function, b.fanout.gather)
+        {
+            let ls = natural(b, ts, looop);
+            let parent = current(b, ts, looop);
+            if !ls.is_null()
+                && !parent.is_null()
+                && ffi::PyDict_GetItemWithError(b.fanout.tasks_dict, b.names.ensure_future) == b.fanout.ensure_future
+                && all_simple(b, looop, core::slice::from_raw_parts(args, n))
+            {
+                return gathered(b, ls, ts, parent, core::slice::from_raw_parts(args, n), returns);
+            }
+        }
+        (b.fanout.python)(function, args, nargsf, names)
+    }
+}
+
+/// Whether each is a coroutine, or a future or task of this loop that is pending, and none is there twice.
+unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject]) -> bool {
+    // SAFETY: live objects.
+    unsafe {
+        for &arg in args {
+            let simple = is_coroutine(arg)
+                || future::is_known(b, arg)
+                    && (*arg.cast::<FutureObj>()).fut_loop == looop
+                    && (*arg.cast::<FutureObj>()).state == fut_state::PENDING;
+            if !simple {
+                return false;
+            }
+        }
+    }
+    if args.len() <= 12 {
+        return args.iter().enumerate().all(|(i, a)| !args[..i].contains(a));
+    }
+    let mask = (args.len() * 2).next_power_of_two() - 1;
+    let mut seen = vec![0usize; mask + 1];
+    args.iter().all(|a| {
+        let a = *a as usize;
+        let mut place = (a >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 & mask;
+        while seen[place] != 0 {
+            if seen[place] == a {
+                return false;
+            }
+            place = (place + 1) & mask;
+        }
+        seen[place] = a;
+        true
+    })
+}
+
+/// The future that `gather` returns; new reference, null with an exception set.
+unsafe fn gathered(
+    b: &Bound,
+    ls: *mut LoopState,
+    ts: *mut ThreadState,
+    parent: *mut PyObject,
+    args: &[*mut PyObject],
+    returns: bool,
+) -> *mut PyObject {
+    // SAFETY: live objects; what is made here is given back on every way out.
+    unsafe {
+        let children = ffi::PyList_New(0);
+        let returns = if returns { ffi::Py_True() } else { ffi::Py_False() };
+        let callback = done_callback(b, parent, children, args.len(), returns);
+        let context = ffi::PyContext_CopyCurrent();
+        let mut outer = ptr::null_mut();
+        if !callback.is_null() && !context.is_null() {
+            let all = args.iter().all(|&arg| {
+                let coroutine = is_coroutine(arg);
+                let child = if coroutine { new_task(b, ls, ts, arg).cast() } else { new_ref(arg) };
+                if child.is_null() {
+                    return false;
+                }
+                if coroutine {
+                    (*child.cast::<FutureObj>()).clear(bit::LOG_DESTROY);
+                }
+                let f: *mut FutureObj = child.cast();
+                let failed = future::awaited_by_add(f, parent) != 0
+                    || future::add_done_callback(b, ls, f, callback, context) != 0
+                    || ffi::PyList_Append(children, child) != 0;
+                decref(child);
+                !failed
+            });
+            if all {
+                outer = new_outer(b, ls, children);
+            }
+            if !outer.is_null() {
+                let closure = (*callback.cast::<FunctionObject>()).func_closure;
+                ffi::PyCell_Set(ffi::PyTuple_GET_ITEM(closure, OUTER), outer);
+            }
+        }
+        xdecref(context);
+        xdecref(callback);
+        xdecref(children);
+        outer
+    }
+}
+
+/// `_GatheringFuture(children, loop=loop)`; new reference, null with an exception set.
+unsafe fn new_outer(b: &Bound, ls: *mut LoopState, children: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the new object's fields are zero, which is what a pending future's are, the loop apart.
+    unsafe {
+        let Some(alloc) = (*b.gathering).tp_alloc else { return ptr::null_mut() };
+        let outer = alloc(b.gathering, 0);
+        if outer.is_null() {
+            return outer;
+        }
+        (*outer.cast::<FutureObj>()).fut_loop = new_ref((*ls).looop);
+        if ffi::PyObject_SetAttr(outer, b.names.children, children) != 0
+            || ffi::PyObject_SetAttr(outer, b.names.cancel_requested, ffi::Py_False()) != 0
+        {
+            decref(outer);
+            return ptr::null_mut();
+        }
+        outer
+    }
+}
+
+/// The closure `_done_callback` of a `gather`; new reference, null with an exception set.
+unsafe fn done_callback(
+    b: &Bound,
+    parent: *mut PyObject,
+    children: *mut PyObject,
+    n: usize,
+    returns: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: live objects, `children` may be null; a code object of five free variables, whose names `bind` has compared.
+    unsafe {
+        if children.is_null() {
+            return children;
+        }
+        let function = ffi::PyFunction_NewWithQualName(
+            b.fanout.gather_done,
+            b.fanout.globals,
+            b.fanout.gather_done_qualname,
+        );
+        let closure = ffi::PyTuple_New(FREE.len() as isize);
+        let defaults = ffi::PyTuple_Pack(1, parent);
+        let (zero, count) = (ffi::PyLong_FromLong(0), ffi::PyLong_FromSize_t(n));
+        let mut good = !function.is_null() && !closure.is_null() && !defaults.is_null() && !count.is_null();
+        if good {
+            for (place, value) in [
+                (CHILDREN, children),
+                (NFINISHED, zero),
+                (NFUTS, count),
+                (OUTER, ffi::Py_None()),
+                (RETURN_EXCEPTIONS, returns),
+            ] {
+                let cell = ffi::PyCell_New(value);
+                good &= !cell.is_null();
+                ffi::PyTuple_SET_ITEM(closure, place, cell);
+            }
+        }
+        good = good
+            && ffi::PyFunction_SetClosure(function, closure) == 0
+            && ffi::PyFunction_SetDefaults(function, defaults) == 0;
+        xdecref(zero);
+        xdecref(count);
+        xdecref(closure);
+        xdecref(defaults);
+        if good {
+            return function;
+        }
+        xdecref(function);
+        ptr::null_mut()
+    }
+}
+
+/// `loop.create_task(coro)`, as a method's function.
+pub unsafe extern "C" fn loop_create_task(
+    function: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with as many arguments as it says.
+    unsafe {
+        let b = &*state::bound();
+        if ffi::PyVectorcall_NARGS(nargsf) == 2
+            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+            && is_coroutine(*args.add(1))
+            && is_code(function, b.fanout.loop_create_task)
+        {
+            let ts = ThreadState::current();
+            let ls = natural(b, ts, *args);
+            if !ls.is_null() {
+                return new_task(b, ls, ts, *args.add(1)).cast();
+            }
+        }
+        (b.fanout.python)(function, args, nargsf, names)
+    }
+}
+
+/// `asyncio.create_task(coro)`.
+pub unsafe extern "C" fn create_task(
+    function: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with as many arguments as it says.
+    unsafe {
+        let b = &*state::bound();
+        if ffi::PyVectorcall_NARGS(nargsf) == 1
+            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+            && is_coroutine(*args)
+            && is_code(function, b.fanout.create_task)
+        {
+            let ts = ThreadState::current();
+            let ls = natural(b, ts, (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop);
+            if !ls.is_null() {
+                return new_task(b, ls, ts, *args).cast();
+            }
+        }
+        (b.fanout.python)(function, args, nargsf, names)
+    }
+}
+
+/// `TaskGroup.create_task(self, coro)`.
+pub unsafe extern "C" fn group_create_task(
+    function: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with as many arguments as it says.
+    unsafe {
+        let b = &*state::bound();
+        if ffi::PyVectorcall_NARGS(nargsf) == 2
+            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+            && type_of(*args) == b.fanout.group
+            && is_coroutine(*args.add(1))
+            && is_code(function, b.fanout.group_create_task)
+            && let Some(task) = grouped(b, *args, *args.add(1))
+        {
+            return task;
+        }
+        (b.fanout.python)(function, args, nargsf, names)
+    }
+}
+
+/// A new task of a group (new reference, null with an exception set), or None: nothing was done.
+unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
+    // SAFETY: an exact group and coroutine; what is made here is given back.
+    unsafe {
+        let names = &b.names;
+        if flag(group, names.entered) != Some(true)
+            || flag(group, names.aborting) != Some(false)
+        {
+            return None;
+        }
+        let ts = ThreadState::current();
+        let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
+        let its_loop = get(group, names.loop_);
+        xdecref(its_loop);
+        if its_loop != looop || looop.is_null() {
+            return None;
+        }
+        let ls = natural(b, ts, looop);
+        if ls.is_null() {
+            return None;
+        }
+        let parent = get(group, names.parent_task);
+        let tasks = get(group, names.tasks);
+        let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
+        let context = ffi::PyContext_CopyCurrent();
+        let open = match flag(group, names.exiting) {
+            Some(false) => !tasks.is_null(),
+            Some(true) => !tasks.is_null() && ffi::PyObject_IsTrue(tasks) == 1,
+            None => false,
+        };
+        let known = open && !parent.is_null() && type_of(parent) == b.task;
+        let mut answer = None;
+        if known && !callback.is_null() && !context.is_null() {
+            let task = new_task(b, ls, ts, coro);
+            let failed = task.is_null()
+                || future::awaited_by_add(task.cast(), parent) != 0
+                || !call_set(b, tasks, names.add, task.cast())
+                || future::add_done_callback(b, ls, task.cast(), callback, context) != 0;
+            if failed {
+                xdecref(task.cast());
+                answer = Some(ptr::null_mut());
+            } else {
+                answer = Some(task.cast());
+            }
+        }
+        xdecref(parent);
+        xdecref(tasks);
+        xdecref(callback);
+        xdecref(context);
+        if answer.is_none() {
+            ffi::PyErr_Clear();
+        }
+        answer
+    }
+}
+
+/// `tasks.add(task)` or `tasks.discard(task)`; false with an exception set.
+unsafe fn call_set(b: &Bound, set: *mut PyObject, method: *mut PyObject, task: *mut PyObject) -> bool {
+    // SAFETY: live objects.
+    unsafe {
+        if type_of(set) == &raw mut ffi::PySet_Type {
+            let failed = if method == b.names.add { ffi::PySet_Add(set, task) } else { ffi::PySet_Discard(set, task) };
+            return failed >= 0;
+        }
+        let done = ffi::PyObject_CallMethodOneArg(set, method, task);
+        xdecref(done);
+        !done.is_null()
+    }
+}
+
+/// Runs a done callback of `gather` or `TaskGroup` natively: its status as a handle's, or None: nothing was done, call it.
+pub unsafe fn done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, future: *mut PyObject) -> Option<c_int> {
+    // SAFETY: live objects; they are held here, since finalisers may run.
+    unsafe {
+        if !future::is_known(b, future) {
+            return None;
+        }
+        let code = queue::code_of(callback);
+        let f: *mut FutureObj = future.cast();
+        // A failure is dealt with by asyncio's own code, and so is everything while somebody watches.
+        let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
+        if !finished || (*ls).ready.is_null() || early::watched(ThreadState::current()) {
+            return None;
+        }
+        incref(callback);
+        incref(future);
+        let answer = if code == b.fanout.gather_done {
+            gather_done(b, ls, callback, f)
+        } else if code == b.fanout.group_done {
+            group_done(b, ls, callback, f)
+        } else {
+            None
+        };
+        decref(future);
+        decref(callback);
+        answer
+    }
+}
+
+unsafe fn cell(closure: *mut PyObject, place: isize) -> *mut PyObject {
+    // SAFETY: a closure of five cells.
+    unsafe { (*ffi::PyTuple_GET_ITEM(closure, place).cast::<cendre_cpython::cell::CellObject>()).ob_ref }
+}
+
+unsafe fn gather_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
+    // SAFETY: a function of `_done_callback`'s code; cells hold what they own.
+    unsafe {
+        if type_of(callback) != &raw mut ffi::PyFunction_Type {
+            return None;
+        }
+        let (closure, defaults) = {
+            let function: *mut FunctionObject = callback.cast();
+            ((*function).func_closure, (*function).func_defaults)
+        };
+        if closure.is_null() || defaults.is_null() || ffi::PyTuple_GET_SIZE(defaults) != 1 {
+            return None;
+        }
+        let parent = ffi::PyTuple_GET_ITEM(defaults, 0);
+        let (outer, children) = (cell(closure, OUTER), cell(closure, CHILDREN));
+        let (finished, all) = (cell(closure, NFINISHED), cell(closure, NFUTS));
+        if outer.is_null()
+            || type_of(outer) != b.gathering
+            || (*outer.cast::<FutureObj>()).state != fut_state::PENDING
+            || (*outer.cast::<FutureObj>()).fut_loop != (*ls).looop
+            || children.is_null()
+            || finished.is_null()
+            || all.is_null()
+            || ffi::PyLong_CheckExact(finished) == 0
+            || ffi::PyLong_CheckExact(all) == 0
+            || type_of(children) != &raw mut ffi::PyList_Type
+        {
+            return None;
+        }
+        let (finished, all) = (ffi::PyLong_AsLong(finished) + 1, ffi::PyLong_AsLong(all));
+        if finished == all && !all_hold_values(b, outer, children) {
+            return None;
+        }
+        // From here on there are effects.
+        let number = ffi::PyLong_FromLong(finished);
+        if number.is_null() || ffi::PyCell_Set(ffi::PyTuple_GET_ITEM(closure, NFINISHED), number) != 0 {
+            return Some(-1);
+        }
+        decref(number);
+        if parent != ffi::Py_None() && future::awaited_by_discard(f, parent) != 0 {
+            return Some(-1);
+        }
+        if finished != all {
+            return Some(0);
+        }
+        let n = ffi::PyList_GET_SIZE(children);
+        let results = ffi::PyList_New(n);
+        if results.is_null() {
+            return Some(-1);
+        }
+        for i in 0..n {
+            let child: *mut FutureObj = ffi::PyList_GET_ITEM(children, i).cast();
+            ffi::PyList_SET_ITEM(results, i, new_ref((*child).result));
+        }
+        let failed = future::set_result(b, ls, outer.cast(), results);
+        decref(results);
+        Some(failed)
+    }
+}
+
+/// Whether every child is finished with a value, and nobody has asked to cancel the whole.
+unsafe fn all_hold_values(b: &Bound, outer: *mut PyObject, children: *mut PyObject) -> bool {
+    // SAFETY: a list and a future that are alive.
+    unsafe {
+        flag(outer, b.names.cancel_requested) == Some(false)
+            && (0..ffi::PyList_GET_SIZE(children)).all(|i| {
+                let child = ffi::PyList_GET_ITEM(children, i);
+                let f: *mut FutureObj = child.cast();
+                future::is_known(b, child)
+                    && (*f).state == fut_state::FINISHED
+                    && (*f).exception.is_null()
+                    && !(*f).result.is_null()
+            })
+    }
+}
+
+unsafe fn group_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
+    // SAFETY: the code is that of `_on_task_done`; what is asked for here is given back.
+    unsafe {
+        if type_of(callback) != &raw const cendre_cpython::api::PyMethod_Type as *mut _ {
+            return None;
+        }
+        let group = (*callback.cast::<cendre_cpython::methodobject::MethodObject>()).im_self;
+        if type_of(group) != b.fanout.group {
+            return None;
+        }
+        let waits = get(group, b.names.on_completed);
+        let simple = !waits.is_null()
+            && (waits == ffi::Py_None()
+                || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
+        let tasks = if simple { get(group, b.names.tasks) } else { ptr::null_mut() };
+        let parent = if tasks.is_null() { ptr::null_mut() } else { get(group, b.names.parent_task) };
+        let mut answer = None;
+        if !parent.is_null() && (parent == ffi::Py_None() || type_of(parent) == b.task) {
+            answer = Some(left_group(b, ls, waits, tasks, parent, f));
+        }
+        xdecref(waits);
+        xdecref(tasks);
+        xdecref(parent);
+        answer
+    }
+}
+
+/// What `_on_task_done` does for a task that ended with a value.
+unsafe fn left_group(
+    b: &Bound,
+    ls: *mut LoopState,
+    waits: *mut PyObject,
+    tasks: *mut PyObject,
+    parent: *mut PyObject,
+    f: *mut FutureObj,
+) -> c_int {
+    // SAFETY: live objects, held by the caller.
+    unsafe {
+        if !call_set(b, tasks, b.names.discard, f.cast())
+            || parent != ffi::Py_None() && future::awaited_by_discard(f, parent) != 0
+        {
+            return -1;
+        }
+        if waits == ffi::Py_None() || (*waits.cast::<FutureObj>()).state != fut_state::PENDING {
+            return 0;
+        }
+        let left = ffi::PyObject_IsTrue(tasks);
+        if left != 0 {
+            return if left < 0 { -1 } else { 0 };
+        }
+        future::set_result(b, ls, waits.cast(), ffi::Py_True())
+    }
+}
