@@ -225,6 +225,7 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             group_done: code(dict, c"group_done")?,
             group: class(dict, c"TaskGroup")?,
             group_done_function: new_ref(item(dict, c"group_done")?),
+            group_slots: fanout::slots_of(item(dict, c"sample")?),
             globals: new_ref(globals),
             counter,
             deque: class(dict, c"deque")?,

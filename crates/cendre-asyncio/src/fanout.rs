@@ -9,11 +9,13 @@ use crate::early;
 use crate::future;
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue;
-use crate::state::{self, Bound, LoopState};
+use crate::state::{self, Bound, Counter, GroupSlots, LoopState, NO_SLOT};
 use crate::step::current_task;
 use cendre_cpython::FunctionObject;
+use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
+use cendre_cpython::typeobject::tp_flags;
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
 use core::ffi::c_int;
 use core::ptr;
@@ -66,6 +68,59 @@ unsafe fn get(o: *mut PyObject, name: *mut PyObject) -> *mut PyObject {
     }
 }
 
+/// An attribute of an exact `TaskGroup`, new reference, or null without an exception.
+#[inline(always)]
+unsafe fn of_group(group: *mut PyObject, slot: usize, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: `bind` has found the place in the inline values of an object of the same type, whose keys are shared and only grow.
+    unsafe {
+        if slot != NO_SLOT {
+            let values = DictValues::of_instance(group);
+            if (*values).valid == 1 {
+                let value = *DictValues::items(values).add(slot);
+                if !value.is_null() {
+                    return new_ref(value);
+                }
+            }
+        }
+        get(group, name)
+    }
+}
+
+/// Where the values of a group lie, each attribute of which is another object in `sample`.
+///
+/// # Safety
+/// A live object; the GIL is held.
+pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
+    // SAFETY: inline values are looked at only of types that have them.
+    unsafe {
+        let find = |name: &core::ffi::CStr| {
+            if (*type_of(sample)).tp_flags & tp_flags::INLINE_VALUES == 0 {
+                return NO_SLOT;
+            }
+            let values = DictValues::of_instance(sample);
+            let value = ffi::PyObject_GetAttrString(sample, name.as_ptr());
+            if value.is_null() || (*values).valid != 1 {
+                ffi::PyErr_Clear();
+                xdecref(value);
+                return NO_SLOT;
+            }
+            let items = DictValues::items(values);
+            let found = (0..(*values).capacity as usize).find(|i| *items.add(*i) == value);
+            decref(value);
+            found.unwrap_or(NO_SLOT)
+        };
+        GroupSlots {
+            entered: find(c"_entered"),
+            exiting: find(c"_exiting"),
+            aborting: find(c"_aborting"),
+            looop: find(c"_loop"),
+            parent_task: find(c"_parent_task"),
+            tasks: find(c"_tasks"),
+            on_completed: find(c"_on_completed_fut"),
+        }
+    }
+}
+
 unsafe fn is_none(o: *mut PyObject, name: *mut PyObject) -> bool {
     // SAFETY: a live object; the reference is given back.
     unsafe {
@@ -80,6 +135,16 @@ unsafe fn flag(o: *mut PyObject, name: *mut PyObject) -> Option<bool> {
     // SAFETY: a live object; the reference is given back, True and False live for ever.
     unsafe {
         let value = get(o, name);
+        xdecref(value);
+        as_flag(value)
+    }
+}
+
+/// As `flag`, of an exact `TaskGroup`.
+unsafe fn group_flag(group: *mut PyObject, slot: usize, name: *mut PyObject) -> Option<bool> {
+    // SAFETY: as for `of_group`.
+    unsafe {
+        let value = of_group(group, slot, name);
         xdecref(value);
         as_flag(value)
     }
@@ -122,6 +187,7 @@ unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *m
             return ptr::null_mut();
         }
         (*t).fut.set(bit::LOG_DESTROY);
+        state::count(Counter::TasksMade);
         let head: *mut LlistNode = &raw mut (*ts.cast::<ThreadStateImpl>()).asyncio_tasks_head;
         let node = &raw mut (*t).node;
         (*node).prev = (*head).prev;
@@ -260,6 +326,7 @@ unsafe fn gathered(
                 outer = new_outer(b, ls, children);
             }
             if !outer.is_null() {
+                state::count(Counter::GathersMade);
                 let closure = (*callback.cast::<FunctionObject>()).func_closure;
                 ffi::PyCell_Set(ffi::PyTuple_GET_ITEM(closure, OUTER), outer);
             }
@@ -418,15 +485,15 @@ pub unsafe extern "C" fn group_create_task(
 unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
     // SAFETY: an exact group and coroutine; what is made here is given back.
     unsafe {
-        let names = &b.names;
-        if flag(group, names.entered) != Some(true)
-            || flag(group, names.aborting) != Some(false)
+        let (names, slots) = (&b.names, &b.fanout.group_slots);
+        if group_flag(group, slots.entered, names.entered) != Some(true)
+            || group_flag(group, slots.aborting, names.aborting) != Some(false)
         {
             return None;
         }
         let ts = ThreadState::current();
         let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
-        let its_loop = get(group, names.loop_);
+        let its_loop = of_group(group, slots.looop, names.loop_);
         xdecref(its_loop);
         if its_loop != looop || looop.is_null() {
             return None;
@@ -435,11 +502,11 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         if ls.is_null() {
             return None;
         }
-        let parent = get(group, names.parent_task);
-        let tasks = get(group, names.tasks);
+        let parent = of_group(group, slots.parent_task, names.parent_task);
+        let tasks = of_group(group, slots.tasks, names.tasks);
         let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
         let context = ffi::PyContext_CopyCurrent();
-        let open = match flag(group, names.exiting) {
+        let open = match group_flag(group, slots.exiting, names.exiting) {
             Some(false) => !tasks.is_null(),
             Some(true) => !tasks.is_null() && ffi::PyObject_IsTrue(tasks) == 1,
             None => false,
@@ -507,6 +574,9 @@ pub unsafe fn done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, futur
         } else {
             None
         };
+        if answer.is_some() {
+            state::count(Counter::DoneNatively);
+        }
         decref(future);
         decref(callback);
         answer
@@ -604,12 +674,14 @@ unsafe fn group_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: 
         if type_of(group) != b.fanout.group {
             return None;
         }
-        let waits = get(group, b.names.on_completed);
+        let slots = &b.fanout.group_slots;
+        let waits = of_group(group, slots.on_completed, b.names.on_completed);
         let simple = !waits.is_null()
             && (waits == ffi::Py_None()
                 || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
-        let tasks = if simple { get(group, b.names.tasks) } else { ptr::null_mut() };
-        let parent = if tasks.is_null() { ptr::null_mut() } else { get(group, b.names.parent_task) };
+        let tasks = if simple { of_group(group, slots.tasks, b.names.tasks) } else { ptr::null_mut() };
+        let parent =
+            if tasks.is_null() { ptr::null_mut() } else { of_group(group, slots.parent_task, b.names.parent_task) };
         let mut answer = None;
         if !parent.is_null() && (parent == ffi::Py_None() || type_of(parent) == b.task) {
             answer = Some(left_group(b, ls, waits, tasks, parent, f));

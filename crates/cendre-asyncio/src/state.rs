@@ -80,6 +80,8 @@ pub struct Fanout {
     /// `TaskGroup`, its dict, and the function `_on_task_done`.
     pub group: *mut PyTypeObject,
     pub group_done_function: *mut PyObject,
+    /// Where a group's values lie inside it.
+    pub group_slots: GroupSlots,
     /// The globals of `gather`.
     pub globals: *mut PyObject,
     /// `_asyncio`'s counter of task names.
@@ -88,6 +90,20 @@ pub struct Fanout {
     /// The interpreter's own entry of functions.
     pub python: ffi::vectorcallfunc,
 }
+
+/// Places among the inline values of a `TaskGroup`; `NO_SLOT`: it was not found.
+#[derive(Clone, Copy)]
+pub struct GroupSlots {
+    pub entered: usize,
+    pub exiting: usize,
+    pub aborting: usize,
+    pub looop: usize,
+    pub parent_task: usize,
+    pub tasks: usize,
+    pub on_completed: usize,
+}
+
+pub const NO_SLOT: usize = usize::MAX;
 
 macro_rules! names {
     ($($field:ident = $text:literal),* $(,)?) => {
@@ -161,6 +177,9 @@ pub enum Counter {
     ChildrenEarly,
     CallbacksEarly,
     VirtualIterations,
+    TasksMade,
+    GathersMade,
+    DoneNatively,
     NotStep,
     NotQueue,
     NotChain,
@@ -185,6 +204,9 @@ pub const COUNTERS: [&str; Counter::Count as usize] = [
     "children_early",
     "callbacks_early",
     "virtual_iterations",
+    "tasks_made",
+    "gathers_made",
+    "done_callbacks",
     "not_in_step",
     "not_in_queue_run",
     "frames_between",

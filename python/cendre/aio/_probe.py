@@ -136,8 +136,11 @@ def _counter(notes):
 def _fanout(notes):
     """The functions that are done natively, and what they use."""
     done, = [c for c in tasks.gather.__code__.co_consts if isinstance(c, types.CodeType) and c.co_name == "_done_callback"]
+    sample = taskgroups.TaskGroup()
+    for name in vars(sample).copy():
+        setattr(sample, name, object())
     return {
-        "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task,
+        "sample": sample, "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task,
         "loop_create_task": base_events.BaseEventLoop.create_task, "TaskGroup": taskgroups.TaskGroup,
         "group_create_task": taskgroups.TaskGroup.create_task, "group_done": taskgroups.TaskGroup._on_task_done,
         "tasks_dict": tasks.__dict__, "ensure_future": tasks.ensure_future, "deque": collections.deque, **_counter(notes),
