@@ -19,6 +19,7 @@ use cendre_cpython::typeobject::tp_flags;
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
 use core::ffi::c_int;
 use core::ptr;
+use std::collections::HashSet;
 
 unsafe extern "C" {
     /// Gives a function another entry, which specialised calls do not go around.
@@ -271,22 +272,10 @@ unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject]) ->
         }
     }
     if args.len() <= 12 {
-        return args.iter().enumerate().all(|(i, a)| !args[..i].contains(a));
+        return args.iter().enumerate().all(|(i, a)| !args.iter().take(i).any(|before| before == a));
     }
-    let mask = (args.len() * 2).next_power_of_two() - 1;
-    let mut seen = vec![0usize; mask + 1];
-    args.iter().all(|a| {
-        let a = *a as usize;
-        let mut place = (a >> 4).wrapping_mul(0x9e37_79b9_7f4a_7c15) >> 20 & mask;
-        while seen[place] != 0 {
-            if seen[place] == a {
-                return false;
-            }
-            place = (place + 1) & mask;
-        }
-        seen[place] = a;
-        true
-    })
+    let mut seen = HashSet::with_capacity(args.len());
+    args.iter().all(|a| seen.insert(*a))
 }
 
 /// The future that `gather` returns; new reference, null with an exception set.
@@ -667,7 +656,7 @@ unsafe fn all_hold_values(b: &Bound, outer: *mut PyObject, children: *mut PyObje
 unsafe fn group_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
     // SAFETY: the code is that of `_on_task_done`; what is asked for here is given back.
     unsafe {
-        if type_of(callback) != &raw const cendre_cpython::api::PyMethod_Type as *mut _ {
+        if !ptr::eq(type_of(callback), &raw const cendre_cpython::api::PyMethod_Type) {
             return None;
         }
         let group = (*callback.cast::<cendre_cpython::methodobject::MethodObject>()).im_self;

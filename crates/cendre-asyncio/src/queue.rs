@@ -134,6 +134,7 @@ pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
                 }
             };
             if put(ls, handle, b.names.appendleft) != 0 {
+                state::count(Counter::Faults);
                 ffi::PyErr_WriteUnraisable((*ls).looop);
             }
         }
