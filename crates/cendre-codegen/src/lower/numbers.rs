@@ -319,14 +319,24 @@ impl Lower<'_> {
         Ok(v)
     }
 
-    /// `//` and `%`: rounding toward minus infinity; zero and -1 as divisors go to the interpreter (the latter for overflow).
+    /// `//` and `%`: rounding toward minus infinity; zero as divisor goes to the interpreter, and a quotient that overflows.
     fn divide(&mut self, i: &InstData) -> Result<ir::Value, CodegenError> {
         let exit = self.leave_exit(i)?;
         let (x, y) = (self.arg(i, 0), self.arg(i, 1));
-        let shifted = self.b.ins().iadd_imm_s(y, 1);
-        let bad_divisor = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThanOrEqual, shifted, 1);
-        self.branch_if(bad_divisor, exit);
-        let r = self.b.ins().srem(x, y);
+        let zero = self.b.ins().icmp_imm_s(IntCC::Equal, y, 0);
+        self.branch_if(zero, exit);
+        // Dividing by -1 traps for the least integer: divide by 1 instead, the remainder is 0 and the quotient only changes its sign.
+        let minus = self.b.ins().icmp_imm_s(IntCC::Equal, y, -1);
+        let one = self.b.ins().iconst(ir::types::I64, 1);
+        let divisor = self.b.ins().select(minus, one, y);
+        if i.op == Op::IFloorDiv {
+            let least = self.b.ins().icmp_imm_s(IntCC::Equal, x, i64::MIN);
+            let overflows = self.b.ins().band(minus, least);
+            self.branch_if(overflows, exit);
+        }
+        let q = self.b.ins().sdiv(x, divisor);
+        let product = self.b.ins().imul(q, divisor);
+        let r = self.b.ins().isub(x, product);
         let signs = self.b.ins().bxor(r, y);
         let differ = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, signs, 0);
         let rest = self.b.ins().icmp_imm_s(IntCC::NotEqual, r, 0);
@@ -335,7 +345,8 @@ impl Lower<'_> {
             let up = self.b.ins().iadd(r, y);
             return Ok(self.b.ins().select(adjust, up, r));
         }
-        let q = self.b.ins().sdiv(x, y);
+        let opposite = self.b.ins().ineg(q);
+        let q = self.b.ins().select(minus, opposite, q);
         let down = self.b.ins().iadd_imm_s(q, -1);
         Ok(self.b.ins().select(adjust, down, q))
     }
