@@ -7,16 +7,11 @@ fn main() {
     println!("cargo:rerun-if-changed=build.rs");
     // Set by pyo3-ffi's build script for the crates that depend on it: its configuration, hex encoded.
     let hex = std::env::var("DEP_PYTHON_PYO3_CONFIG").unwrap_or_default();
-    let text: String = hex
-        .as_bytes()
-        .chunks(2)
-        .filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok())
-        .map(char::from)
-        .collect();
+    let text: String =
+        hex.as_bytes().chunks(2).filter_map(|pair| u8::from_str_radix(str::from_utf8(pair).ok()?, 16).ok()).map(char::from).collect();
     let value = |key: &str| {
         let line = text.lines().find(|l| l.starts_with(key));
-        line.and_then(|l| l.split_once('='))
-            .map_or("", |(_, v)| v.trim())
+        line.and_then(|l| l.split_once('=')).map_or("", |(_, v)| v.trim())
     };
     let version = value("version=");
     let free_threaded = text.contains("Py_GIL_DISABLED");
@@ -25,11 +20,7 @@ fn main() {
             "cargo::error=cendre needs CPython 3.14 with the GIL to build against, but pyo3-ffi found {} {version}{}. \
              Set PYO3_PYTHON to a python3.14.",
             value("implementation="),
-            if free_threaded {
-                " (free-threaded)"
-            } else {
-                ""
-            }
+            if free_threaded { " (free-threaded)" } else { "" }
         );
     }
 }

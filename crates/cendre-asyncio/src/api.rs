@@ -119,9 +119,7 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
         if as_async.is_null() || (*wakeup_def).ml_flags != ffi::METH_O {
             return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other slots"));
         }
-        let (Some(send), Some(next), Some(step_call)) =
-            ((*as_async).am_send, (*future_iter).tp_iternext, (*step_wrapper).tp_call)
-        else {
+        let (Some(send), Some(next), Some(step_call)) = ((*as_async).am_send, (*future_iter).tp_iternext, (*step_wrapper).tp_call) else {
             return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other slots"));
         };
         let context_kwname = ffi::Py_BuildValue(c"(s)".as_ptr(), c"context".as_ptr());
@@ -184,9 +182,10 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             return Err(Raised);
         }
         let as_expected = ffi::PyTuple_GET_SIZE(free) == fanout::FREE.len() as isize
-            && fanout::FREE.iter().enumerate().all(|(i, name)| {
-                ffi::PyUnicode_CompareWithASCIIString(ffi::PyTuple_GET_ITEM(free, i as isize), name.as_ptr()) == 0
-            });
+            && fanout::FREE
+                .iter()
+                .enumerate()
+                .all(|(i, name)| ffi::PyUnicode_CompareWithASCIIString(ffi::PyTuple_GET_ITEM(free, i as isize), name.as_ptr()) == 0);
         decref(free);
         if !as_expected {
             return Err(raise(ffi::PyExc_ImportError, c"gather of this asyncio has other variables"));
@@ -346,18 +345,8 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             return ptr::null_mut();
         }
         let mut looop = ptr::null_mut();
-        let (mut policy, mut plain, mut budget, mut depth, mut skipped): (c_int, c_int, c_int, c_int, c_int) =
-            (0, 0, 0, 0, 0);
-        if ffi::PyArg_ParseTuple(
-            args,
-            c"Oiiiii".as_ptr(),
-            &mut looop,
-            &mut policy,
-            &mut plain,
-            &mut budget,
-            &mut depth,
-            &mut skipped,
-        ) == 0
+        let (mut policy, mut plain, mut budget, mut depth, mut skipped): (c_int, c_int, c_int, c_int, c_int) = (0, 0, 0, 0, 0);
+        if ffi::PyArg_ParseTuple(args, c"Oiiiii".as_ptr(), &mut looop, &mut policy, &mut plain, &mut budget, &mut depth, &mut skipped) == 0
         {
             return ptr::null_mut();
         }
@@ -475,12 +464,7 @@ struct Methods([ffi::PyMethodDef; 10]);
 unsafe impl Sync for Methods {}
 
 const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'static CStr) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: f },
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
+    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: ffi::PyMethodDefPointer { PyCFunction: f }, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
 
 static METHODS: Methods = Methods([

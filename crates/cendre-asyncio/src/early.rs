@@ -93,12 +93,7 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
 }
 
 /// Rules 1 and 2: whether this await may run others first. Cheap and likely refusals come first.
-unsafe fn may(
-    b: &Bound,
-    ls: *mut LoopState,
-    f: *mut FutureObj,
-    it: *mut PyObject,
-) -> Result<(*mut ThreadState, *mut Nest), Counter> {
+unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObject) -> Result<(*mut ThreadState, *mut Nest), Counter> {
     // SAFETY: live objects; nothing here but `_debug` runs Python code.
     unsafe {
         let (ready, nest) = ((*ls).ready, (*ls).nest);
@@ -263,11 +258,7 @@ impl Parent {
     unsafe fn leave(ls: *mut LoopState, ts: *mut ThreadState) -> Parent {
         // SAFETY: the running thread's state; what `run_ready` saw is alive as long as it runs.
         unsafe {
-            let parent = Parent {
-                current_frame: (*ts).current_frame,
-                exc_info: (*ts).exc_info,
-                recursion: (*ts).py_recursion_remaining,
-            };
+            let parent = Parent { current_frame: (*ts).current_frame, exc_info: (*ts).exc_info, recursion: (*ts).py_recursion_remaining };
             (*ts).current_frame = (*ls).base_frame;
             if (*ls).checks(check::EXC_INFO) {
                 (*ts).exc_info = (*ls).base_exc_info;

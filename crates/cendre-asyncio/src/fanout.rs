@@ -15,8 +15,8 @@ use cendre_cpython::FunctionObject;
 use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
-use cendre_cpython::typeobject::tp_flags;
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
+use cendre_cpython::typeobject::tp_flags;
 use core::ffi::c_int;
 use core::ptr;
 use std::collections::HashSet;
@@ -220,12 +220,7 @@ unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
 }
 
 /// `gather(*coros_or_futures, return_exceptions=False)`.
-pub unsafe extern "C" fn gather(
-    function: *mut PyObject,
-    args: *const *mut PyObject,
-    nargsf: usize,
-    names: *mut PyObject,
-) -> *mut PyObject {
+pub unsafe extern "C" fn gather(function: *mut PyObject, args: *const *mut PyObject, nargsf: usize, names: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with as many arguments as it says.
     unsafe {
         let b = &*state::bound();
@@ -348,43 +343,27 @@ unsafe fn new_outer(b: &Bound, ls: *mut LoopState, children: *mut PyObject) -> *
 }
 
 /// The closure `_done_callback` of a `gather`; new reference, null with an exception set.
-unsafe fn done_callback(
-    b: &Bound,
-    parent: *mut PyObject,
-    children: *mut PyObject,
-    n: usize,
-    returns: *mut PyObject,
-) -> *mut PyObject {
+unsafe fn done_callback(b: &Bound, parent: *mut PyObject, children: *mut PyObject, n: usize, returns: *mut PyObject) -> *mut PyObject {
     // SAFETY: live objects, `children` may be null; a code object of five free variables, whose names `bind` has compared.
     unsafe {
         if children.is_null() {
             return children;
         }
-        let function = ffi::PyFunction_NewWithQualName(
-            b.fanout.gather_done,
-            b.fanout.globals,
-            b.fanout.gather_done_qualname,
-        );
+        let function = ffi::PyFunction_NewWithQualName(b.fanout.gather_done, b.fanout.globals, b.fanout.gather_done_qualname);
         let closure = ffi::PyTuple_New(FREE.len() as isize);
         let defaults = ffi::PyTuple_Pack(1, parent);
         let (zero, count) = (ffi::PyLong_FromLong(0), ffi::PyLong_FromSize_t(n));
         let mut good = !function.is_null() && !closure.is_null() && !defaults.is_null() && !count.is_null();
         if good {
-            for (place, value) in [
-                (CHILDREN, children),
-                (NFINISHED, zero),
-                (NFUTS, count),
-                (OUTER, ffi::Py_None()),
-                (RETURN_EXCEPTIONS, returns),
-            ] {
+            for (place, value) in
+                [(CHILDREN, children), (NFINISHED, zero), (NFUTS, count), (OUTER, ffi::Py_None()), (RETURN_EXCEPTIONS, returns)]
+            {
                 let cell = ffi::PyCell_New(value);
                 good &= !cell.is_null();
                 ffi::PyTuple_SET_ITEM(closure, place, cell);
             }
         }
-        good = good
-            && ffi::PyFunction_SetClosure(function, closure) == 0
-            && ffi::PyFunction_SetDefaults(function, defaults) == 0;
+        good = good && ffi::PyFunction_SetClosure(function, closure) == 0 && ffi::PyFunction_SetDefaults(function, defaults) == 0;
         xdecref(zero);
         xdecref(count);
         xdecref(closure);
@@ -475,8 +454,7 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
     // SAFETY: an exact group and coroutine; what is made here is given back.
     unsafe {
         let (names, slots) = (&b.names, &b.fanout.group_slots);
-        if group_flag(group, slots.entered, names.entered) != Some(true)
-            || group_flag(group, slots.aborting, names.aborting) != Some(false)
+        if group_flag(group, slots.entered, names.entered) != Some(true) || group_flag(group, slots.aborting, names.aborting) != Some(false)
         {
             return None;
         }
@@ -645,10 +623,7 @@ unsafe fn all_hold_values(b: &Bound, outer: *mut PyObject, children: *mut PyObje
             && (0..ffi::PyList_GET_SIZE(children)).all(|i| {
                 let child = ffi::PyList_GET_ITEM(children, i);
                 let f: *mut FutureObj = child.cast();
-                future::is_known(b, child)
-                    && (*f).state == fut_state::FINISHED
-                    && (*f).exception.is_null()
-                    && !(*f).result.is_null()
+                future::is_known(b, child) && (*f).state == fut_state::FINISHED && (*f).exception.is_null() && !(*f).result.is_null()
             })
     }
 }
@@ -666,11 +641,9 @@ unsafe fn group_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: 
         let slots = &b.fanout.group_slots;
         let waits = of_group(group, slots.on_completed, b.names.on_completed);
         let simple = !waits.is_null()
-            && (waits == ffi::Py_None()
-                || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
+            && (waits == ffi::Py_None() || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
         let tasks = if simple { of_group(group, slots.tasks, b.names.tasks) } else { ptr::null_mut() };
-        let parent =
-            if tasks.is_null() { ptr::null_mut() } else { of_group(group, slots.parent_task, b.names.parent_task) };
+        let parent = if tasks.is_null() { ptr::null_mut() } else { of_group(group, slots.parent_task, b.names.parent_task) };
         let mut answer = None;
         if !parent.is_null() && (parent == ffi::Py_None() || type_of(parent) == b.task) {
             answer = Some(left_group(b, ls, waits, tasks, parent, f));
@@ -693,9 +666,7 @@ unsafe fn left_group(
 ) -> c_int {
     // SAFETY: live objects, held by the caller.
     unsafe {
-        if !call_set(b, tasks, b.names.discard, f.cast())
-            || parent != ffi::Py_None() && future::awaited_by_discard(f, parent) != 0
-        {
+        if !call_set(b, tasks, b.names.discard, f.cast()) || parent != ffi::Py_None() && future::awaited_by_discard(f, parent) != 0 {
             return -1;
         }
         if waits == ffi::Py_None() || (*waits.cast::<FutureObj>()).state != fut_state::PENDING {

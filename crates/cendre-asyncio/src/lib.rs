@@ -6,15 +6,18 @@
 //! Invariant: for a loop that was not installed every hook hands on to asyncio's own function. Read docs/internals/tasks.md.
 
 // A panic must not cross into C: nothing here panics by itself, and where an index is taken on trust the reason stands beside it.
-#![cfg_attr(not(test), warn(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::unreachable,
-    clippy::unwrap_used
-))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod api;
 mod early;

@@ -7,9 +7,9 @@
 //! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
 //! task may die). Read docs/internals/tasks.md, "Iterations".
 
-use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
 use crate::fanout;
 use crate::future;
+use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
 use crate::state::{self, Bound, Counter, Entry, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
@@ -201,8 +201,7 @@ pub unsafe extern "C" fn call_soon_method(
         let b = &*state::bound();
         let ls = state::find(this);
         let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
-        let only_context = keywords == 0
-            || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
+        let only_context = keywords == 0 || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
         if !ls.is_null()
             && !(*ls).ready.is_null()
             && (*ls).plain_call_soon
@@ -248,9 +247,7 @@ pub unsafe extern "C" fn call_soon_method(
         if keywords > 0 {
             keyword = ffi::PyDict_New();
             for i in 0..keywords {
-                if keyword.is_null()
-                    || ffi::PyDict_SetItem(keyword, ffi::PyTuple_GET_ITEM(names, i), *args.offset(n + i)) != 0
-                {
+                if keyword.is_null() || ffi::PyDict_SetItem(keyword, ffi::PyTuple_GET_ITEM(names, i), *args.offset(n + i)) != 0 {
                     xdecref(keyword);
                     decref(all);
                     return ptr::null_mut();
@@ -374,9 +371,7 @@ pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> Option<Taken> {
     unsafe {
         let (taken, kept) = match (*ls).front.pop_front() {
             Some(Entry::Start(task)) => (Taken::Start(task), [task.cast(), ptr::null_mut(), ptr::null_mut()]),
-            Some(Entry::Call { callback, future, context }) => {
-                (Taken::Call { callback, future, context }, [future, callback, context])
-            }
+            Some(Entry::Call { callback, future, context }) => (Taken::Call { callback, future, context }, [future, callback, context]),
             None => {
                 let handle = ffi::PyObject_CallMethodNoArgs((*ls).ready, b.names.popleft);
                 if handle.is_null() {
@@ -533,8 +528,7 @@ pub unsafe fn is_interrupt(ts: *mut ThreadState) -> bool {
     // SAFETY: the running thread's state.
     unsafe {
         !(*ts).current_exception.is_null()
-            && (ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0
-                || ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) != 0)
+            && (ffi::PyErr_ExceptionMatches(ffi::PyExc_KeyboardInterrupt) != 0 || ffi::PyErr_ExceptionMatches(ffi::PyExc_SystemExit) != 0)
     }
 }
 

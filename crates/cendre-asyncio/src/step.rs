@@ -79,13 +79,7 @@ pub unsafe fn start(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *
 }
 
 /// Wakes a task up whose future is done.
-pub unsafe fn wake(
-    b: &Bound,
-    ls: *mut LoopState,
-    ts: *mut ThreadState,
-    task: *mut TaskObj,
-    future: *mut PyObject,
-) -> c_int {
+pub unsafe fn wake(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut TaskObj, future: *mut PyObject) -> c_int {
     // SAFETY: live objects, held by the caller.
     unsafe {
         if !usual(ts, task) || !future::is_known(b, future) {
@@ -145,21 +139,12 @@ unsafe fn leave(ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
     unsafe {
         let current = current_task(ts);
         if (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != (*task).fut.fut_loop {
-            ffi::PyErr_Format(
-                ffi::PyExc_RuntimeError,
-                c"loop %R is not the running loop".as_ptr(),
-                (*task).fut.fut_loop,
-            );
+            ffi::PyErr_Format(ffi::PyExc_RuntimeError, c"loop %R is not the running loop".as_ptr(), (*task).fut.fut_loop);
             return -1;
         }
         if *current != task.cast() {
             let other = if (*current).is_null() { ffi::Py_None() } else { *current };
-            ffi::PyErr_Format(
-                ffi::PyExc_RuntimeError,
-                c"Invalid attempt to leave task %R while task %R is entered.".as_ptr(),
-                task,
-                other,
-            );
+            ffi::PyErr_Format(ffi::PyExc_RuntimeError, c"Invalid attempt to leave task %R while task %R is entered.".as_ptr(), task, other);
             return -1;
         }
         future::clear(current);
@@ -424,8 +409,7 @@ unsafe fn calls_back(b: &Bound, task: *mut TaskObj, result: *mut PyObject) -> bo
             return false;
         }
         let stack = [result, wakeup, (*task).context];
-        let done =
-            ffi::PyObject_VectorcallMethod(b.names.add_done_callback, stack.as_ptr(), 2, b.context_kwname);
+        let done = ffi::PyObject_VectorcallMethod(b.names.add_done_callback, stack.as_ptr(), 2, b.context_kwname);
         decref(wakeup);
         xdecref(done);
         !done.is_null()
@@ -489,8 +473,7 @@ pub unsafe extern "C" fn step_call(op: *mut PyObject, args: *mut PyObject, kwarg
     unsafe {
         let b = &*state::bound();
         let w: *mut StepWrapper = op.cast();
-        let no_arguments = (args.is_null() || ffi::PyTuple_GET_SIZE(args) == 0)
-            && (kwargs.is_null() || ffi::PyDict_Size(kwargs) == 0);
+        let no_arguments = (args.is_null() || ffi::PyTuple_GET_SIZE(args) == 0) && (kwargs.is_null() || ffi::PyDict_Size(kwargs) == 0);
         let ls = state::find((*(*w).task).fut.fut_loop);
         if ls.is_null() || !no_arguments {
             return (b.step_call)(op, args, kwargs);
@@ -529,7 +512,6 @@ pub unsafe fn has_not_started(task: *mut TaskObj) -> bool {
         let coro = (*task).coro;
         !coro.is_null()
             && type_of(coro) == &raw mut ffi::PyCoro_Type
-            && (*coro.cast::<cendre_cpython::GenObject>()).gi_frame_state
-                == cendre_cpython::genobject::frame_state::FRAME_CREATED
+            && (*coro.cast::<cendre_cpython::GenObject>()).gi_frame_state == cendre_cpython::genobject::frame_state::FRAME_CREATED
     }
 }

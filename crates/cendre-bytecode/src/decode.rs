@@ -224,10 +224,7 @@ fn resolve_jumps(instrs: &mut [Instr], units: u32) -> Result<(), DecodeError> {
             JumpKind::Forward => i64::from(next) + i64::from(arg),
             JumpKind::Backward => i64::from(next) - i64::from(arg),
         };
-        let target = u32::try_from(target)
-            .ok()
-            .filter(|&target| target < units)
-            .ok_or(DecodeError::JumpOutOfRange { at, target })?;
+        let target = u32::try_from(target).ok().filter(|&target| target < units).ok_or(DecodeError::JumpOutOfRange { at, target })?;
         let Some(landing) = index_of_start(instrs, target) else {
             return Err(DecodeError::JumpIntoInstruction { at, target });
         };
@@ -360,11 +357,8 @@ impl Instr {
 
     /// POP_JUMP_IF_*: the last sixteen outcomes, the newest in the low bit, 1 = jumped; as far as the build records them.
     pub fn branch_history(&self) -> Option<u16> {
-        matches!(
-            self.base,
-            Opcode::PopJumpIfFalse | Opcode::PopJumpIfTrue | Opcode::PopJumpIfNone | Opcode::PopJumpIfNotNone
-        )
-        .then(|| self.cache[0])
+        matches!(self.base, Opcode::PopJumpIfFalse | Opcode::PopJumpIfTrue | Opcode::PopJumpIfNone | Opcode::PopJumpIfNotNone)
+            .then(|| self.cache[0])
     }
 
     /// The cache of a LOAD_GLOBAL; None for other opcodes.
@@ -393,8 +387,7 @@ impl Instr {
     /// The cache of a STORE_ATTR; None for other opcodes.
     pub fn store_attr_cache(&self) -> Option<StoreAttrCache> {
         let c = &*self.cache;
-        (self.base == Opcode::StoreAttr)
-            .then(|| StoreAttrCache { counter: c[0], version: u32_at(c, 1), index: c[3] })
+        (self.base == Opcode::StoreAttr).then(|| StoreAttrCache { counter: c[0], version: u32_at(c, 1), index: c[3] })
     }
 
     /// The cache of a BINARY_OP; None for other opcodes.
@@ -406,8 +399,7 @@ impl Instr {
     /// The cache of a CALL or CALL_KW; None for other opcodes.
     pub fn call_cache(&self) -> Option<CallCache> {
         let c = &*self.cache;
-        matches!(self.base, Opcode::Call | Opcode::CallKw)
-            .then(|| CallCache { counter: c[0], func_version: u32_at(c, 1) })
+        matches!(self.base, Opcode::Call | Opcode::CallKw).then(|| CallCache { counter: c[0], func_version: u32_at(c, 1) })
     }
 
     /// The cache of a TO_BOOL; None for other opcodes.

@@ -69,8 +69,7 @@ impl LineTable {
             let byte = reader.at;
             let head = reader.byte(true)?;
             let kind = head >> 3 & 15;
-            let end =
-                start.checked_add(u32::from(head & 7) + 1).ok_or(LineTableError::OutOfRange { byte })?;
+            let end = start.checked_add(u32::from(head & 7) + 1).ok_or(LineTableError::OutOfRange { byte })?;
             let mut at = Location { start, end, line: None, end_line: None, column: None, end_column: None };
             // The current line goes on from entry to entry, also over those that have none.
             let mut end_delta = 0;
@@ -182,14 +181,7 @@ mod tests {
             9,
         ];
         let table = LineTable::parse(&bytes, 10).unwrap();
-        let entry = |start, end, line, end_line, column, end_column| Location {
-            start,
-            end,
-            line,
-            end_line,
-            column,
-            end_column,
-        };
+        let entry = |start, end, line, end_line, column, end_column| Location { start, end, line, end_line, column, end_column };
         assert_eq!(
             table.locations(),
             [

@@ -96,11 +96,8 @@ fn check_code(code: &Code) -> usize {
     }
 
     let table = ExceptionTable::parse(&code.handlers).unwrap_or_else(|error| panic!("{name}: {error}"));
-    let handlers: Vec<String> = table
-        .handlers()
-        .iter()
-        .map(|h| format!("{} {} {} {} {}", h.start, h.end, h.target, h.depth, u8::from(h.lasti)))
-        .collect();
+    let handlers: Vec<String> =
+        table.handlers().iter().map(|h| format!("{} {} {} {} {}", h.start, h.end, h.target, h.depth, u8::from(h.lasti))).collect();
     assert_eq!(handlers, code.expected_handlers, "{name}");
     table.check(&instrs).unwrap_or_else(|error| panic!("{name}: {error}"));
     for instr in &instrs {

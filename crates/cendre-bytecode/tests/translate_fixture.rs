@@ -18,9 +18,28 @@ struct Invented {
 impl Facts for Invented {
     fn known(&self) -> Known {
         Known {
-            none: 1, true_: 2, false_: 3, int: 10, float: 11, bool_: 12, str_: 13, list: 14, tuple: 15, dict: 16, set: 17,
-            function: 18, range_iterator: 19, list_iterator: 20, tuple_iterator: 21, generator: 22, coroutine: 23, module: 24, type_: 25,
-            len: 30, isinstance: 31, list_append: 32,
+            none: 1,
+            true_: 2,
+            false_: 3,
+            int: 10,
+            float: 11,
+            bool_: 12,
+            str_: 13,
+            list: 14,
+            tuple: 15,
+            dict: 16,
+            set: 17,
+            function: 18,
+            range_iterator: 19,
+            list_iterator: 20,
+            tuple_iterator: 21,
+            generator: 22,
+            coroutine: 23,
+            module: 24,
+            type_: 25,
+            len: 30,
+            isinstance: 31,
+            list_append: 32,
         }
     }
     fn object(&self, id: ObjId) -> ObjFact {

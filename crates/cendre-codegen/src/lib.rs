@@ -126,14 +126,21 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
             return Err(CodegenError::TooLarge(sizes.0));
         }
         let start = std::time::Instant::now();
-        let code = context
-            .compile(isa.as_ref(), &mut Default::default())
-            .map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
+        let code = context.compile(isa.as_ref(), &mut Default::default()).map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
         if let Some(reloc) = code.buffer.relocs().first() {
             return Err(CodegenError::Backend(format!("unexpected relocation {reloc:?}")));
         }
         if std::env::var_os("CENDRE_DUMP_SIZE").is_some() {
-            eprintln!("{}: {} IR instructions, {} blocks; {} CLIF instructions, {} blocks; {} bytes; {:?}", func.name, func.insts.len(), func.blocks.len(), sizes.0, sizes.1, code.code_buffer().len(), start.elapsed());
+            eprintln!(
+                "{}: {} IR instructions, {} blocks; {} CLIF instructions, {} blocks; {} bytes; {:?}",
+                func.name,
+                func.insts.len(),
+                func.blocks.len(),
+                sizes.0,
+                sizes.1,
+                code.code_buffer().len(),
+                start.elapsed()
+            );
         }
         Ok(Compiled {
             bytes: code.code_buffer().to_vec(),

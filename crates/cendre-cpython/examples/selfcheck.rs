@@ -15,9 +15,7 @@ fn answer(result: Result<(), String>) -> *mut PyObject {
     unsafe {
         match result {
             Ok(()) => ffi::Py_NewRef(ffi::Py_None()),
-            Err(text) => {
-                ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize)
-            }
+            Err(text) => ffi::PyUnicode_FromStringAndSize(text.as_ptr().cast(), text.len() as isize),
         }
     }
 }
@@ -94,11 +92,7 @@ unsafe extern "C" fn stackrefs(_: *mut PyObject, arg: *mut PyObject) -> *mut PyO
     }
 }
 
-const fn method(
-    name: &'static core::ffi::CStr,
-    meth: ffi::PyCFunction,
-    flags: c_int,
-) -> ffi::PyMethodDef {
+const fn method(name: &'static core::ffi::CStr, meth: ffi::PyCFunction, flags: c_int) -> ffi::PyMethodDef {
     ffi::PyMethodDef {
         ml_name: name.as_ptr(),
         ml_meth: ffi::PyMethodDefPointer { PyCFunction: meth },

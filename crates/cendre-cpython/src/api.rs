@@ -47,13 +47,11 @@ pub struct SpecialMethod {
 }
 
 /// `PyFunction_WatchCallback`: event, function, new value.
-pub type FunctionWatchCallback =
-    unsafe extern "C" fn(c_int, *mut FunctionObject, *mut PyObject) -> c_int;
+pub type FunctionWatchCallback = unsafe extern "C" fn(c_int, *mut FunctionObject, *mut PyObject) -> c_int;
 /// `PyType_WatchCallback`: the type that was modified.
 pub type TypeWatchCallback = unsafe extern "C" fn(*mut PyTypeObject) -> c_int;
 /// `PyDict_WatchCallback`: event, dict, key, new value.
-pub type DictWatchCallback =
-    unsafe extern "C" fn(c_int, *mut PyObject, *mut PyObject, *mut PyObject) -> c_int;
+pub type DictWatchCallback = unsafe extern "C" fn(c_int, *mut PyObject, *mut PyObject, *mut PyObject) -> c_int;
 /// `PyCode_WatchCallback`: event, code.
 pub type CodeWatchCallback = unsafe extern "C" fn(c_int, *mut CodeObject) -> c_int;
 
@@ -268,16 +266,14 @@ pub mod optional {
     }
 
     /// `_Py_GetExecutor(code, offset)`.
-    pub fn get_executor()
-    -> Option<unsafe extern "C" fn(*mut CodeObject, c_int) -> *mut ExecutorObject> {
+    pub fn get_executor() -> Option<unsafe extern "C" fn(*mut CodeObject, c_int) -> *mut ExecutorObject> {
         let f = lookup(c"_Py_GetExecutor");
         // SAFETY: either NULL (None) or the function with the header's signature.
         unsafe { core::mem::transmute(f) }
     }
 
     /// `_Py_Executors_InvalidateAll(interp, is_invalidation)`.
-    pub fn executors_invalidate_all()
-    -> Option<unsafe extern "C" fn(*mut super::PyInterpreterState, c_int)> {
+    pub fn executors_invalidate_all() -> Option<unsafe extern "C" fn(*mut super::PyInterpreterState, c_int)> {
         let f = lookup(c"_Py_Executors_InvalidateAll");
         // SAFETY: either NULL (None) or the function with the header's signature.
         unsafe { core::mem::transmute(f) }

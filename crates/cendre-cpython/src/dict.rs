@@ -113,11 +113,7 @@ impl DictKeys {
 
     unsafe fn entries(this: *mut DictKeys) -> *mut u8 {
         // SAFETY: the index table has 1 << dk_log2_index_bytes bytes, the entries follow in the same allocation.
-        unsafe {
-            (&raw mut (*this).dk_indices)
-                .cast::<u8>()
-                .add(1 << (*this).dk_log2_index_bytes)
-        }
+        unsafe { (&raw mut (*this).dk_indices).cast::<u8>().add(1 << (*this).dk_log2_index_bytes) }
     }
 }
 

@@ -61,10 +61,6 @@ impl GenObject {
     #[inline(always)]
     pub unsafe fn from_frame(frame: *mut Frame) -> *mut GenObject {
         // SAFETY: such a frame is the gi_iframe field of its object.
-        unsafe {
-            frame
-                .byte_sub(core::mem::offset_of!(GenObject, gi_iframe))
-                .cast()
-        }
+        unsafe { frame.byte_sub(core::mem::offset_of!(GenObject, gi_iframe)).cast() }
     }
 }

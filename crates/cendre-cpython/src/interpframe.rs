@@ -57,8 +57,7 @@ pub mod frame_owner {
 }
 
 /// `FRAME_SPECIALS_SIZE`: words of a frame before its locals.
-pub const FRAME_SPECIALS_SIZE: usize =
-    (core::mem::size_of::<Frame>() - 1) / core::mem::size_of::<*mut PyObject>();
+pub const FRAME_SPECIALS_SIZE: usize = (core::mem::size_of::<Frame>() - 1) / core::mem::size_of::<*mut PyObject>();
 
 impl Frame {
     /// The code object. Not for frames of the interpreter itself (see `frame_owner`).
@@ -100,11 +99,7 @@ impl Frame {
     #[inline(always)]
     pub unsafe fn instr_index(this: *mut Frame) -> isize {
         // SAFETY: instr_ptr points into the code's own units.
-        unsafe {
-            (*this)
-                .instr_ptr
-                .offset_from(CodeObject::units((*this).code()))
-        }
+        unsafe { (*this).instr_ptr.offset_from(CodeObject::units((*this).code())) }
     }
 
     /// `_PyFrame_IsIncomplete`: a frame that no observer may see (before its first RESUME, or not a Python frame).
@@ -119,9 +114,7 @@ impl Frame {
                 return true;
             }
             let code = (*this).code();
-            (*this).owner != frame_owner::GENERATOR
-                && (*this).instr_ptr
-                    < CodeObject::units(code).add((*code)._co_firsttraceable as usize)
+            (*this).owner != frame_owner::GENERATOR && (*this).instr_ptr < CodeObject::units(code).add((*code)._co_firsttraceable as usize)
         }
     }
 }

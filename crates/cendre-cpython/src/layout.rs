@@ -47,17 +47,8 @@ pub fn version_text(hex: u64) -> String {
         0xc => "rc",
         _ => "",
     };
-    let serial = if level.is_empty() {
-        String::new()
-    } else {
-        format!("{level}{}", hex & 0xf)
-    };
-    format!(
-        "{}.{}.{}{serial}",
-        hex >> 24 & 0xff,
-        hex >> 16 & 0xff,
-        hex >> 8 & 0xff
-    )
+    let serial = if level.is_empty() { String::new() } else { format!("{level}{}", hex & 0xf) };
+    format!("{}.{}.{}{serial}", hex >> 24 & 0xff, hex >> 16 & 0xff, hex >> 8 & 0xff)
 }
 
 /// Puts what was found into the sentence that users see.
@@ -71,37 +62,24 @@ pub fn check_version(hex: u64) -> Result<(), String> {
         return Err(refuse(&format!("this is Python {}", version_text(hex))));
     }
     if hex < OLDEST {
-        return Err(refuse(&format!(
-            "this is Python {}, an older patch release",
-            version_text(hex)
-        )));
+        return Err(refuse(&format!("this is Python {}, an older patch release", version_text(hex))));
     }
     Ok(())
 }
 
 /// Checks the platform that this library was compiled for.
 pub fn check_platform() -> Result<(), String> {
-    if cfg!(all(
-        target_os = "linux",
-        target_arch = "x86_64",
-        target_pointer_width = "64"
-    )) {
+    if cfg!(all(target_os = "linux", target_arch = "x86_64", target_pointer_width = "64")) {
         Ok(())
     } else {
-        Err(refuse(&format!(
-            "this is {} on {}",
-            std::env::consts::OS,
-            std::env::consts::ARCH
-        )))
+        Err(refuse(&format!("this is {} on {}", std::env::consts::OS, std::env::consts::ARCH)))
     }
 }
 
 /// Compares the published offsets with ours; `hex` is the version that the interpreter reports elsewhere.
 pub fn check_offsets(d: &DebugOffsets, hex: u64) -> Result<(), String> {
     if d.cookie != COOKIE {
-        return Err(refuse(
-            "this interpreter's table of debug offsets does not start as expected",
-        ));
+        return Err(refuse("this interpreter's table of debug offsets does not start as expected"));
     }
     if d.free_threaded != 0 {
         return Err(refuse("this is the free-threaded build"));
@@ -248,18 +226,11 @@ pub unsafe fn check() -> Result<(), String> {
     // SAFETY: the GIL is held; the result is borrowed.
     let debug = unsafe { ffi::PySys_GetObject(c"gettotalrefcount".as_ptr()) };
     if !debug.is_null() {
-        return Err(refuse(
-            "this is a debug build (sys.gettotalrefcount exists)",
-        ));
+        return Err(refuse("this is a debug build (sys.gettotalrefcount exists)"));
     }
     check_basic_sizes()?;
     // SAFETY: the caller's contract, and all the tests above have passed.
-    unsafe { crate::selftest::run() }.map_err(|what| {
-        refuse(&format!(
-            "in this Python {} the layout differs: {what}",
-            version_text(hex)
-        ))
-    })
+    unsafe { crate::selftest::run() }.map_err(|what| refuse(&format!("in this Python {} the layout differs: {what}", version_text(hex))))
 }
 
 #[cfg(test)]
@@ -272,10 +243,7 @@ mod tests {
     /// The table that an interpreter with exactly our layout publishes, built from the layout tables by C name.
     fn published() -> DebugOffsets {
         let field = |c: &str, f: &str| {
-            let t = TABLES
-                .iter()
-                .find(|t| t.c == c)
-                .unwrap_or_else(|| panic!("no table {c}"));
+            let t = TABLES.iter().find(|t| t.c == c).unwrap_or_else(|| panic!("no table {c}"));
             t.offset(f).unwrap_or_else(|| panic!("no field {c}.{f}")) as u64
         };
         let size = |c: &str| TABLES.iter().find(|t| t.c == c).unwrap().size as u64;
@@ -350,47 +318,14 @@ mod tests {
             type_object_tp_repr = "tp_repr",
             type_object_tp_flags = "tp_flags"
         );
-        fill!(
-            tu,
-            "PyTupleObject",
-            tuple_object_size,
-            tuple_object_ob_item = "ob_item"
-        );
+        fill!(tu, "PyTupleObject", tuple_object_size, tuple_object_ob_item = "ob_item");
         d.tuple_object_ob_size = field("PyVarObject", "ob_size");
-        fill!(
-            li,
-            "PyListObject",
-            list_object_size,
-            list_object_ob_item = "ob_item"
-        );
+        fill!(li, "PyListObject", list_object_size, list_object_ob_item = "ob_item");
         d.list_object_ob_size = field("PyVarObject", "ob_size");
-        fill!(
-            di,
-            "PyDictObject",
-            dict_object_size,
-            dict_object_ma_keys = "ma_keys",
-            dict_object_ma_values = "ma_values"
-        );
-        fill!(
-            fl,
-            "PyFloatObject",
-            float_object_size,
-            float_object_ob_fval = "ob_fval"
-        );
-        fill!(
-            lo,
-            "PyLongObject",
-            long_object_size,
-            long_object_lv_tag = "long_value.lv_tag",
-            long_object_ob_digit = "long_value.ob_digit"
-        );
-        fill!(
-            st,
-            "PyASCIIObject",
-            unicode_object_asciiobject_size,
-            unicode_object_state = "state",
-            unicode_object_length = "length"
-        );
+        fill!(di, "PyDictObject", dict_object_size, dict_object_ma_keys = "ma_keys", dict_object_ma_values = "ma_values");
+        fill!(fl, "PyFloatObject", float_object_size, float_object_ob_fval = "ob_fval");
+        fill!(lo, "PyLongObject", long_object_size, long_object_lv_tag = "long_value.lv_tag", long_object_ob_digit = "long_value.ob_digit");
+        fill!(st, "PyASCIIObject", unicode_object_asciiobject_size, unicode_object_state = "state", unicode_object_length = "length");
         fill!(
             ge,
             "struct _PyGenObject",
@@ -401,10 +336,8 @@ mod tests {
         );
         d.llist_node_next = field("struct llist_node", "next");
         d.llist_node_prev = field("struct llist_node", "prev");
-        d.debugger_support_debugger_pending_call =
-            field("_PyRemoteDebuggerSupport", "debugger_pending_call");
-        d.debugger_support_debugger_script_path =
-            field("_PyRemoteDebuggerSupport", "debugger_script_path");
+        d.debugger_support_debugger_pending_call = field("_PyRemoteDebuggerSupport", "debugger_pending_call");
+        d.debugger_support_debugger_script_path = field("_PyRemoteDebuggerSupport", "debugger_script_path");
         d
     }
 
@@ -443,17 +376,11 @@ mod tests {
         }
         for (bad, text) in [
             (0x030e_04f0, "this is Python 3.14.4, an older patch release"),
-            (
-                0x030e_00c2,
-                "this is Python 3.14.0rc2, an older patch release",
-            ),
+            (0x030e_00c2, "this is Python 3.14.0rc2, an older patch release"),
             (0x030d_02f0, "this is Python 3.13.2"),
             (0x030f_00a1, "this is Python 3.15.0a1"),
         ] {
-            assert_eq!(
-                check_version(bad).unwrap_err(),
-                format!("{SUPPORTED}; {text}")
-            );
+            assert_eq!(check_version(bad).unwrap_err(), format!("{SUPPORTED}; {text}"));
         }
     }
 }

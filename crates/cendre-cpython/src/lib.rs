@@ -37,9 +37,7 @@ pub use code::{CodeObject, CodeUnit};
 pub use funcobject::FunctionObject;
 pub use genobject::GenObject;
 pub use interpframe::Frame;
-pub use objects::{
-    cell, floatobject, listobject, methodobject, pyerrors, rangeobject, tupleobject, unicodeobject,
-};
+pub use objects::{cell, floatobject, listobject, methodobject, pyerrors, rangeobject, tupleobject, unicodeobject};
 pub use owned::{Borrowed, Owned};
 pub use stackref::StackRef;
 pub use tstate::{ThreadState, ThreadStateImpl};

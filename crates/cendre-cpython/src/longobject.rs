@@ -48,11 +48,7 @@ pub const fn is_small(v: i64) -> bool {
 /// The tag of a compact value that is not a preallocated one.
 #[inline(always)]
 pub const fn compact_tag(v: i64) -> usize {
-    if v == 0 {
-        SIGN_ZERO
-    } else {
-        (1 << NON_SIZE_BITS) | if v < 0 { SIGN_NEGATIVE } else { 0 }
-    }
+    if v == 0 { SIGN_ZERO } else { (1 << NON_SIZE_BITS) | if v < 0 { SIGN_NEGATIVE } else { 0 } }
 }
 
 impl LongObject {
@@ -104,10 +100,7 @@ mod tests {
 
     #[test]
     fn tags_of_compact_values() {
-        assert_eq!(
-            (compact_tag(0), compact_tag(7), compact_tag(-7)),
-            (1, 8, 10)
-        );
+        assert_eq!((compact_tag(0), compact_tag(7), compact_tag(-7)), (1, 8, 10));
         assert!(compact_tag(-BASE + 1) < COMPACT_LIMIT);
         assert!(is_small(-5) && is_small(256) && !is_small(-6) && !is_small(257));
     }

@@ -25,9 +25,7 @@ use crate::{
     pyerrors::BaseExceptionObject,
     rangeobject::RangeIterObject,
     runtime::DebugOffsets,
-    tstate::{
-        ErrStackItem, LlistNode, RemoteDebuggerSupport, StackChunk, ThreadState, ThreadStateImpl,
-    },
+    tstate::{ErrStackItem, LlistNode, RemoteDebuggerSupport, StackChunk, ThreadState, ThreadStateImpl},
     tupleobject::{TupleIterObject, TupleObject},
     typeobject::{self, HeapTypeObject, SpecializationCache},
     unicodeobject::AsciiObject,
@@ -323,13 +321,7 @@ pub const BIT_FIELDS: &[BitField] = &[
         offset: core::mem::offset_of!(VmData, flags),
         byte: 5 << crate::optimizer::vm_flags::CHAIN_DEPTH_SHIFT,
     },
-    BitField {
-        c: "PyObject",
-        field: "ob_refcnt",
-        number: 1,
-        offset: OB_REFCNT as usize,
-        byte: 1,
-    },
+    BitField { c: "PyObject", field: "ob_refcnt", number: 1, offset: OB_REFCNT as usize, byte: 1 },
 ];
 
 macro_rules! constants {

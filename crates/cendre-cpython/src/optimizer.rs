@@ -13,8 +13,7 @@ use core::ffi::{c_int, c_void};
 
 /// What `jit_code` points to: enters native code from ENTER_EXECUTOR. Returns the next instruction to interpret, or NULL
 /// with an exception set and `instr_ptr` at the raising instruction.
-pub type JitFunc =
-    unsafe extern "C" fn(*mut Frame, *mut StackRef, *mut ThreadState) -> *mut CodeUnit;
+pub type JitFunc = unsafe extern "C" fn(*mut Frame, *mut StackRef, *mut ThreadState) -> *mut CodeUnit;
 
 layout! {
     /// `_PyExecutorLinkListNode`.

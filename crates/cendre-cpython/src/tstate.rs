@@ -212,10 +212,7 @@ impl ThreadState {
     pub unsafe fn has_stack_space(this: *mut ThreadState, words: usize) -> bool {
         // SAFETY: the caller's contract; both are NULL, or limit is at or above top.
         unsafe {
-            let (top, limit) = (
-                (*this).datastack_top as usize,
-                (*this).datastack_limit as usize,
-            );
+            let (top, limit) = ((*this).datastack_top as usize, (*this).datastack_limit as usize);
             top != 0 && words < (limit - top) / core::mem::size_of::<*mut PyObject>()
         }
     }

@@ -10,23 +10,13 @@ use std::path::PathBuf;
 use std::process::{Command, Output};
 
 fn python() -> Option<OsString> {
-    let python = ["CENDRE_PYTHON", "PYO3_PYTHON"]
-        .iter()
-        .find_map(std::env::var_os)
-        .unwrap_or_else(|| "python3.14".into());
+    let python = ["CENDRE_PYTHON", "PYO3_PYTHON"].iter().find_map(std::env::var_os).unwrap_or_else(|| "python3.14".into());
     let ok = Command::new(&python)
-        .args([
-            "-I",
-            "-c",
-            "import sys; sys.exit(sys.version_info[:2] != (3, 14))",
-        ])
+        .args(["-I", "-c", "import sys; sys.exit(sys.version_info[:2] != (3, 14))"])
         .status()
         .is_ok_and(|s| s.success());
     if !ok {
-        let text = format!(
-            "\n*** SKIPPED: {} is no Python 3.14; set CENDRE_PYTHON.\n\n",
-            python.display()
-        );
+        let text = format!("\n*** SKIPPED: {} is no Python 3.14; set CENDRE_PYTHON.\n\n", python.display());
         let _ = std::io::stderr().write_all(text.as_bytes());
     }
     ok.then_some(python)
@@ -52,12 +42,7 @@ fn module_dir(test: &str) -> PathBuf {
 fn run(test: &str, flags: &[&str], script: &str) -> Option<Output> {
     let python = python()?;
     let dir = module_dir(test);
-    let output = Command::new(python)
-        .env("PYTHONPATH", &dir)
-        .args(flags)
-        .args(["-c", script])
-        .output()
-        .unwrap();
+    let output = Command::new(python).env("PYTHONPATH", &dir).args(flags).args(["-c", script]).output().unwrap();
     std::fs::remove_dir_all(dir).unwrap();
     Some(output)
 }
@@ -135,12 +120,7 @@ contextvars.copy_context().run(ok, 'context')
 /// The embedder's switches do not matter, and neither does CPython's own JIT.
 #[test]
 fn this_python_is_accepted_under_options() {
-    for flags in [
-        &["-I", "-S"][..],
-        &["-X", "dev"],
-        &["-OO"],
-        &["-X", "importtime"],
-    ] {
+    for flags in [&["-I", "-S"][..], &["-X", "dev"], &["-OO"], &["-X", "importtime"]] {
         // -I ignores PYTHONPATH, so the module is found by its directory.
         let script = "import sys, os\nsys.path.insert(0, os.environ['PYTHONPATH'])\nimport selfcheck\nassert selfcheck.check() is None, selfcheck.check()";
         passes("options", flags, script);
@@ -274,11 +254,7 @@ fn every_declared_function_is_exported() {
 /// Not a benchmark: only that nobody makes the check a thousand times dearer without noticing.
 #[test]
 fn the_time_is_printed() {
-    if let Some(output) = run(
-        "time",
-        &[],
-        "import selfcheck\nprint(selfcheck.time_ns(200))",
-    ) {
+    if let Some(output) = run("time", &[], "import selfcheck\nprint(selfcheck.time_ns(200))") {
         let text = String::from_utf8(output.stdout).unwrap();
         let ns: u64 = text.trim().parse().unwrap_or_else(|_| panic!("{text}"));
         let text = format!("layout::check: {} us\n", ns / 1000);

@@ -26,31 +26,17 @@ fn plan() -> (Vec<Expected>, String) {
         let ty = table.c;
         let mut want = |line: String, key: String, what: String, ours: usize| {
             writeln!(c, "{line}").unwrap();
-            expected.push(Expected {
-                key,
-                what,
-                ours: ours as i64,
-            });
+            expected.push(Expected { key, what, ours: ours as i64 });
         };
         let key = format!("s{i}");
-        want(
-            format!("SIZE(\"{key}\", {ty})"),
-            key,
-            format!("sizeof({ty})"),
-            table.size,
-        );
+        want(format!("SIZE(\"{key}\", {ty})"), key, format!("sizeof({ty})"), table.size);
         for (j, field) in table.fields.iter().enumerate() {
             if field.c.is_empty() {
                 continue;
             }
             let key = format!("o{i}.{j}");
             let line = format!("OFFSET(\"{key}\", {ty}, {})", field.c);
-            want(
-                line,
-                key,
-                format!("offsetof({ty}, {})", field.c),
-                field.offset,
-            );
+            want(line, key, format!("offsetof({ty}, {})", field.c), field.offset);
             if field.size > 0 {
                 let key = format!("f{i}.{j}");
                 let line = format!("FIELD_SIZE(\"{key}\", {ty}, {})", field.c);
@@ -61,20 +47,11 @@ fn plan() -> (Vec<Expected>, String) {
     for (i, (text, ours)) in CONSTANTS.iter().enumerate() {
         let key = format!("c{i}");
         writeln!(c, "VALUE(\"{key}\", {text})").unwrap();
-        expected.push(Expected {
-            key,
-            what: (*text).to_string(),
-            ours: *ours,
-        });
+        expected.push(Expected { key, what: (*text).to_string(), ours: *ours });
     }
     for (i, bits) in BIT_FIELDS.iter().enumerate() {
         let key = format!("b{i}");
-        writeln!(
-            c,
-            "BITS(\"{key}\", {}, {}, {})",
-            bits.c, bits.field, bits.number
-        )
-        .unwrap();
+        writeln!(c, "BITS(\"{key}\", {}, {}, {})", bits.c, bits.field, bits.number).unwrap();
         expected.push(Expected {
             key,
             what: format!("bit field {}.{}", bits.c, bits.field),
@@ -90,56 +67,35 @@ fn compare(expected: &[Expected], measured: &HashMap<String, i64>) -> Vec<String
         .iter()
         .filter_map(|e| match measured.get(&e.key) {
             None => Some(format!("{}: C printed nothing", e.what)),
-            Some(c) if *c != e.ours => {
-                Some(format!("{}: C says {c}, Rust says {}", e.what, e.ours))
-            }
+            Some(c) if *c != e.ours => Some(format!("{}: C says {c}, Rust says {}", e.what, e.ours)),
             Some(_) => None,
         })
         .collect()
 }
 
 fn python() -> PathBuf {
-    ["CENDRE_PYTHON", "PYO3_PYTHON"]
-        .iter()
-        .find_map(std::env::var_os)
-        .map_or_else(|| PathBuf::from("python3.14"), PathBuf::from)
+    ["CENDRE_PYTHON", "PYO3_PYTHON"].iter().find_map(std::env::var_os).map_or_else(|| PathBuf::from("python3.14"), PathBuf::from)
 }
 
 /// Where the headers of `python` are: the answer of sysconfig, or beside an interpreter in an unpacked prefix.
 fn headers(python: &Path) -> Result<PathBuf, String> {
     let script = "import sys, sysconfig; assert sys.version_info[:2] == (3, 14), sys.version; \
                   print(sysconfig.get_config_var('INCLUDEPY')); print(sys.base_prefix)";
-    let output = Command::new(python)
-        .args(["-I", "-c", script])
-        .output()
-        .map_err(|e| format!("{} does not start: {e}", python.display()))?;
+    let output =
+        Command::new(python).args(["-I", "-c", script]).output().map_err(|e| format!("{} does not start: {e}", python.display()))?;
     if !output.status.success() {
-        return Err(format!(
-            "{} is no usable Python 3.14: {}",
-            python.display(),
-            String::from_utf8_lossy(&output.stderr)
-        ));
+        return Err(format!("{} is no usable Python 3.14: {}", python.display(), String::from_utf8_lossy(&output.stderr)));
     }
     let text = String::from_utf8_lossy(&output.stdout);
     let mut lines = text.lines().map(PathBuf::from);
-    let (include, prefix) = (
-        lines.next().unwrap_or_default(),
-        lines.next().unwrap_or_default(),
-    );
+    let (include, prefix) = (lines.next().unwrap_or_default(), lines.next().unwrap_or_default());
     let real = std::fs::canonicalize(python).unwrap_or_else(|_| python.to_path_buf());
-    let beside = real
-        .parent()
-        .and_then(Path::parent)
-        .map(|p| p.join("include/python3.14"));
-    [
-        Some(include),
-        Some(prefix.join("include/python3.14")),
-        beside,
-    ]
-    .into_iter()
-    .flatten()
-    .find(|dir| dir.join("Python.h").exists() && dir.join("internal/pycore_optimizer.h").exists())
-    .ok_or_else(|| format!("the headers of {} are not installed", python.display()))
+    let beside = real.parent().and_then(Path::parent).map(|p| p.join("include/python3.14"));
+    [Some(include), Some(prefix.join("include/python3.14")), beside]
+        .into_iter()
+        .flatten()
+        .find(|dir| dir.join("Python.h").exists() && dir.join("internal/pycore_optimizer.h").exists())
+        .ok_or_else(|| format!("the headers of {} are not installed", python.display()))
 }
 
 /// What the C compiler says. `Err` where it cannot be asked; a compiler that refuses the program is a failure.
@@ -149,11 +105,7 @@ fn measure(c_lines: &str) -> Result<HashMap<String, i64>, String> {
     if let Err(e) = Command::new(&compiler).arg("--version").output() {
         return Err(format!("{compiler} does not start: {e}"));
     }
-    let dir = std::env::temp_dir().join(format!(
-        "cendre-probe-{}-{:?}",
-        std::process::id(),
-        std::thread::current().id()
-    ));
+    let dir = std::env::temp_dir().join(format!("cendre-probe-{}-{:?}", std::process::id(), std::thread::current().id()));
     std::fs::create_dir_all(&dir).unwrap();
     std::fs::write(dir.join("fields.inc"), c_lines).unwrap();
     let program = dir.join("probe");
@@ -173,11 +125,7 @@ fn measure(c_lines: &str) -> Result<HashMap<String, i64>, String> {
         .arg(&dir)
         .output()
         .unwrap();
-    assert!(
-        output.status.success(),
-        "the C compiler refuses the probe:\n{}",
-        String::from_utf8_lossy(&output.stderr)
-    );
+    assert!(output.status.success(), "the C compiler refuses the probe:\n{}", String::from_utf8_lossy(&output.stderr));
     let run = Command::new(&program).output().unwrap();
     assert!(run.status.success(), "the probe fails: {run:?}");
     std::fs::remove_dir_all(&dir).unwrap();
@@ -187,34 +135,22 @@ fn measure(c_lines: &str) -> Result<HashMap<String, i64>, String> {
         .map(|l| l.split_once(' ').unwrap())
         .map(|(k, v)| (k.to_string(), v.parse().unwrap()))
         .collect();
-    assert_eq!(
-        measured["version"] >> 16,
-        0x030e,
-        "these are not the headers of 3.14"
-    );
-    assert_eq!(
-        measured["gil"], 1,
-        "these are the headers of a free-threaded build"
-    );
+    assert_eq!(measured["version"] >> 16, 0x030e, "these are not the headers of 3.14");
+    assert_eq!(measured["gil"], 1, "these are the headers of a free-threaded build");
     Ok(measured)
 }
 
 fn skipped(why: &str) {
     // Not eprintln!: the harness would hide it.
-    let text = format!(
-        "\n*** LAYOUT PROBE SKIPPED: {why}.\n*** The declarations of cendre-cpython were NOT compared with CPython's headers.\n\n"
-    );
+    let text =
+        format!("\n*** LAYOUT PROBE SKIPPED: {why}.\n*** The declarations of cendre-cpython were NOT compared with CPython's headers.\n\n");
     let _ = std::io::stderr().write_all(text.as_bytes());
 }
 
 #[test]
 fn declarations_agree_with_the_headers() {
     let (expected, c) = plan();
-    assert!(
-        expected.len() > 600,
-        "only {} numbers to compare",
-        expected.len()
-    );
+    assert!(expected.len() > 600, "only {} numbers to compare", expected.len());
     match measure(&c) {
         Err(why) => skipped(&why),
         Ok(measured) => {

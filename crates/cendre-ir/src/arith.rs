@@ -97,8 +97,27 @@ mod tests {
     use super::*;
 
     const EDGES: [i64; 21] = [
-        i64::MIN, i64::MIN + 1, -(1 << 62), -(1 << 53), -64, -63, -7, -3, -2, -1, 0, 1, 2, 3, 7, 63, 64, 1 << 53, 1 << 62,
-        i64::MAX - 1, i64::MAX,
+        i64::MIN,
+        i64::MIN + 1,
+        -(1 << 62),
+        -(1 << 53),
+        -64,
+        -63,
+        -7,
+        -3,
+        -2,
+        -1,
+        0,
+        1,
+        2,
+        3,
+        7,
+        63,
+        64,
+        1 << 53,
+        1 << 62,
+        i64::MAX - 1,
+        i64::MAX,
     ];
 
     #[test]
@@ -140,7 +159,8 @@ mod tests {
         assert_eq!(float_binary(Op::FDiv, 1.0, -0.0), None);
         assert_eq!(float_binary(Op::FPow, -2.0, 3.0), Some(-8.0));
         assert_eq!(float_binary(Op::FPow, -2.0, 2.0), Some(4.0));
-        for (a, b) in [(-2.0, 0.5), (0.0, 1.0), (2.0, 5000.0), (2.0, -5000.0), (f64::NAN, 1.0), (f64::INFINITY, 1.0), (-2.0, f64::INFINITY)] {
+        for (a, b) in [(-2.0, 0.5), (0.0, 1.0), (2.0, 5000.0), (2.0, -5000.0), (f64::NAN, 1.0), (f64::INFINITY, 1.0), (-2.0, f64::INFINITY)]
+        {
             assert_eq!(float_binary(Op::FPow, a, b), None, "{a} ** {b}");
         }
     }

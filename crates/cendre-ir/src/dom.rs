@@ -96,9 +96,7 @@ impl Dominators {
     pub fn segment_of(&self, p: Point) -> u32 {
         let mut s = self.first[p.block.index()];
         // Few blocks have more than one segment, and those few have as many as they have handlers.
-        while p.at > self.segments[s as usize].end
-            && self.segments.get(s as usize + 1).is_some_and(|next| next.block == p.block)
-        {
+        while p.at > self.segments[s as usize].end && self.segments.get(s as usize + 1).is_some_and(|next| next.block == p.block) {
             s += 1;
         }
         s

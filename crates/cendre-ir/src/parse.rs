@@ -5,9 +5,7 @@
 //! kept; numbers that the text skips become values, states and blocks that nothing uses.
 //! Read docs/internals/ir.md, "Text form", and print.rs for the other direction.
 
-use crate::function::{
-    Block, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value, ValueData,
-};
+use crate::function::{Block, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value, ValueData};
 use crate::inst::{Cond, ImmKind, Op};
 use crate::types::{Kinds, ObjId, Type};
 use std::collections::HashSet;

@@ -155,8 +155,19 @@ mod tests {
     fn samples() -> Vec<Type> {
         let (a, b) = (ObjId(1), ObjId(2));
         vec![
-            Type::NEVER, Type::OBJECT, Type::NULL, Type::OBJECT_OR_NULL, Type::INT64, Type::FLOAT64, Type::BOOL, Type::PTR,
-            Type::exactly(a), Type::exactly(b), Type::literal(a, None), Type::literal(b, Some(a)), Type::literal(b, Some(b)),
+            Type::NEVER,
+            Type::OBJECT,
+            Type::NULL,
+            Type::OBJECT_OR_NULL,
+            Type::INT64,
+            Type::FLOAT64,
+            Type::BOOL,
+            Type::PTR,
+            Type::exactly(a),
+            Type::exactly(b),
+            Type::literal(a, None),
+            Type::literal(b, Some(a)),
+            Type::literal(b, Some(b)),
         ]
     }
 

@@ -78,11 +78,7 @@ fn fold(f: &mut Function, inst: Inst) -> bool {
 
 fn is_null(f: &Function, v: Value) -> Option<bool> {
     let ty = f.ty(v);
-    if ty.is_subtype(Type::NULL) && ty != Type::NEVER {
-        Some(true)
-    } else {
-        ty.is_object().then_some(false)
-    }
+    if ty.is_subtype(Type::NULL) && ty != Type::NEVER { Some(true) } else { ty.is_object().then_some(false) }
 }
 
 /// Are they the same object? Classes say nothing here (a class can be assigned to).

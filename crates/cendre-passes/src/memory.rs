@@ -18,9 +18,7 @@ pub fn runs_unknown(f: &Function, classes: &Classes, inst: Inst) -> bool {
         // References move into what these build, or the row says that nothing runs.
         Op::QuietOp | Op::CallQuiet => false,
         // Arguments that are dropped behind the instruction can be the last references.
-        _ => d.args.iter().enumerate().any(|(i, v)| {
-            d.owns(i) && !takes(d.op, i) && !classes.drops_quietly(f.ty(*v))
-        }),
+        _ => d.args.iter().enumerate().any(|(i, v)| d.owns(i) && !takes(d.op, i) && !classes.drops_quietly(f.ty(*v))),
     }
 }
 

@@ -21,9 +21,8 @@ pub const PASSES: &[(&str, Pass)] = &[
 ];
 
 /// Boxes first, so that guards of numbers go; then what types and earlier instructions tell; then what that made constant or dead.
-const ORDER: &[&str] = &[
-    "blocks", "simplify", "known", "boxes", "values", "fold", "blocks", "simplify", "known", "values", "boxes", "fold", "dead", "blocks",
-];
+const ORDER: &[&str] =
+    &["blocks", "simplify", "known", "boxes", "values", "fold", "blocks", "simplify", "known", "values", "boxes", "fold", "dead", "blocks"];
 
 /// Runs the whole pipeline without knowledge about classes.
 pub fn run(f: &mut Function) {

@@ -8,8 +8,8 @@ use crate::classes::Classes;
 use crate::memory::{Memory, runs_unknown, version_after, writes_heap};
 use crate::rewrite::{Replace, remove, root};
 use cendre_ir::dom::Dominators;
-use cendre_ir::{Function, Imm, Inst, Op, Value, effect};
 use cendre_ir::hash::HashMap;
+use cendre_ir::{Function, Imm, Inst, Op, Value, effect};
 
 /// What an instruction's outcome depends on, besides its arguments.
 #[derive(Clone, Copy, PartialEq, Eq)]

@@ -369,14 +369,22 @@ unsafe extern "C" fn functions(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                 put(d, "compiles", number((*r).compiles.into()))?;
                 put(d, "raises", number((*r).raises))?;
                 let entries = leaves(r, &lines);
-                put(d, "leaves", list(entries, |((line, reason), n)| {
-                    let reason = string(reason)?;
-                    new(ffi::Py_BuildValue(c"(INK)".as_ptr(), line, reason, n))
-                }))?;
-                put(d, "awaits", list(coro::sites(r), |s| {
-                    let line = lines.as_ref().and_then(|l| l.line(s.call_unit)).unwrap_or(0);
-                    new(ffi::Py_BuildValue(c"(IKKK)".as_ptr(), line, s.calls, s.finished, s.suspended))
-                }))
+                put(
+                    d,
+                    "leaves",
+                    list(entries, |((line, reason), n)| {
+                        let reason = string(reason)?;
+                        new(ffi::Py_BuildValue(c"(INK)".as_ptr(), line, reason, n))
+                    }),
+                )?;
+                put(
+                    d,
+                    "awaits",
+                    list(coro::sites(r), |s| {
+                        let line = lines.as_ref().and_then(|l| l.line(s.call_unit)).unwrap_or(0);
+                        new(ffi::Py_BuildValue(c"(IKKK)".as_ptr(), line, s.calls, s.finished, s.suspended))
+                    }),
+                )
             })
         })
     })
@@ -401,12 +409,16 @@ unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
             put(d, "compile_budget_ns", number(compiler::budget_ns()))?;
             put(d, "code_bytes", number(artifact::MEMORY.get().used() as u64))?;
             put(d, "code_bytes_mapped", number(artifact::MEMORY.get().mapped() as u64))?;
-            put(d, "refused", dict(|r| {
-                for (reason, n) in stats::all_refused() {
-                    put(r, &reason, number(n))?;
-                }
-                Ok(())
-            }))?;
+            put(
+                d,
+                "refused",
+                dict(|r| {
+                    for (reason, n) in stats::all_refused() {
+                        put(r, &reason, number(n))?;
+                    }
+                    Ok(())
+                }),
+            )?;
             let mut by_reason: BTreeMap<&str, u64> = stats::all_leaves().into_iter().collect();
             for r in record::all() {
                 if let Some(a) = &(*r).artifact {
@@ -415,24 +427,32 @@ unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                     }
                 }
             }
-            put(d, "leaves", dict(|l| {
-                for (reason, n) in by_reason {
-                    put(l, reason, number(n))?;
-                }
-                Ok(())
-            }))?;
+            put(
+                d,
+                "leaves",
+                dict(|l| {
+                    for (reason, n) in by_reason {
+                        put(l, reason, number(n))?;
+                    }
+                    Ok(())
+                }),
+            )?;
             let awaits = coro::stats();
             put(d, "awaited_calls", number(awaits.await_calls))?;
             put(d, "awaited_finished", number(awaits.await_finished))?;
             put(d, "awaited_suspended", number(awaits.await_suspended))?;
             put(d, "awaited_raised", number(awaits.await_raised))?;
             put(d, "awaited_declined", number(awaits.await_declined))?;
-            put(d, "coroutines", dict(|c| {
-                for (name, n) in awaits.named() {
-                    put(c, name, number(n))?;
-                }
-                Ok(())
-            }))
+            put(
+                d,
+                "coroutines",
+                dict(|c| {
+                    for (name, n) in awaits.named() {
+                        put(c, name, number(n))?;
+                    }
+                    Ok(())
+                }),
+            )
         })
     })
 }
@@ -473,12 +493,7 @@ impl<const N: usize> Methods<N> {
 }
 
 const fn def(name: &'static core::ffi::CStr, f: ffi::PyCFunction, flags: c_int, doc: &'static core::ffi::CStr) -> ffi::PyMethodDef {
-    ffi::PyMethodDef {
-        ml_name: name.as_ptr(),
-        ml_meth: ffi::PyMethodDefPointer { PyCFunction: f },
-        ml_flags: flags,
-        ml_doc: doc.as_ptr(),
-    }
+    ffi::PyMethodDef { ml_name: name.as_ptr(), ml_meth: ffi::PyMethodDefPointer { PyCFunction: f }, ml_flags: flags, ml_doc: doc.as_ptr() }
 }
 
 static HOOKS: Methods<3> = Methods([

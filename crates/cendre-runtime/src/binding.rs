@@ -263,8 +263,8 @@ unsafe fn place_keywords(code: *mut CodeObject, args: &Args, filled: usize, plac
                 Some(slot) => slot as u16,
                 None => {
                     // Of two interned strings that are not the same object none is equal to the other.
-                    let interned = refcount::type_of(name) == &raw mut ffi::PyUnicode_Type
-                        && (*name.cast::<AsciiObject>()).state & INTERNED != 0;
+                    let interned =
+                        refcount::type_of(name) == &raw mut ffi::PyUnicode_Type && (*name.cast::<AsciiObject>()).state & INTERNED != 0;
                     if (*code).co_flags & co_flags::VARKEYWORDS == 0 || !interned {
                         return false;
                     }
@@ -279,9 +279,7 @@ unsafe fn place_keywords(code: *mut CodeObject, args: &Args, filled: usize, plac
 /// The default of a keyword-only parameter, borrowed; null for none.
 unsafe fn keyword_default(f: *mut FunctionObject, code: *mut CodeObject, slot: usize) -> *mut PyObject {
     // SAFETY: `func_kwdefaults` is null or a dict; its keys and the name are strs of which looking up runs no code.
-    unsafe {
-        default_named(f, *TupleObject::items((*code).co_localsplusnames.cast()).add(slot))
-    }
+    unsafe { default_named(f, *TupleObject::items((*code).co_localsplusnames.cast()).add(slot)) }
 }
 
 unsafe fn default_named(f: *mut FunctionObject, name: *mut PyObject) -> *mut PyObject {

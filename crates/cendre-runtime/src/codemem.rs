@@ -122,9 +122,7 @@ impl Arena {
         let size = at_least.max(ARENA).next_multiple_of(64 << 10);
         let protection = libc::PROT_READ | libc::PROT_EXEC;
         // SAFETY: a fresh anonymous mapping overlaps nothing.
-        let p = unsafe {
-            libc::mmap(std::ptr::null_mut(), size, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0)
-        };
+        let p = unsafe { libc::mmap(std::ptr::null_mut(), size, protection, libc::MAP_PRIVATE | libc::MAP_ANONYMOUS, -1, 0) };
         if p == libc::MAP_FAILED {
             return Err(MemoryError::Refused);
         }

@@ -55,8 +55,7 @@ struct Shared {
     done: Vec<Done>,
 }
 
-static SHARED: Mutex<Shared> =
-    Mutex::new(Shared { stop: false, running: false, busy: false, queue: Vec::new(), done: Vec::new() });
+static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, running: false, busy: false, queue: Vec::new(), done: Vec::new() });
 static CHANGED: Condvar = Condvar::new();
 static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
 static COSTS: Gil<Costs> = Gil::new(Costs::new());

@@ -115,14 +115,7 @@ impl Subject {
     /// A live function.
     pub unsafe fn function(func: *mut FunctionObject) -> Subject {
         // SAFETY: the caller's contract.
-        unsafe {
-            Subject {
-                code: (*func).func_code.cast(),
-                func,
-                globals: (*func).func_globals,
-                builtins: (*func).func_builtins,
-            }
-        }
+        unsafe { Subject { code: (*func).func_code.cast(), func, globals: (*func).func_globals, builtins: (*func).func_builtins } }
     }
 
     /// The code of a running frame.
@@ -384,11 +377,8 @@ unsafe fn recompile(record: *mut CodeRecord) {
     unsafe {
         let code = (*record).code;
         let fr = (*cendre_cpython::tstate::ThreadState::current()).current_frame;
-        let subject = if !fr.is_null() && !Frame::is_incomplete(fr) && (*fr).code() == code {
-            Subject::frame(fr)
-        } else {
-            Subject::code(code)
-        };
+        let subject =
+            if !fr.is_null() && !Frame::is_incomplete(fr) && (*fr).code() == code { Subject::frame(fr) } else { Subject::code(code) };
         give_up(record, State::Cold, String::new());
         // The reason of a refusal is kept in the record.
         if (*record).on_demand {

@@ -148,7 +148,14 @@ unsafe fn find_python_vectorcall() -> usize {
 fn helpers() -> &'static HashMap<&'static str, u64> {
     static HELPERS: OnceLock<HashMap<&'static str, u64>> = OnceLock::new();
     HELPERS.get_or_init(|| {
-        let tables = [ops::helper_table(), coro::helper_table(), frames::helper_table(), numbers::helper_table(), crate::attrs::helper_table(), crate::exits::helper_table()];
+        let tables = [
+            ops::helper_table(),
+            coro::helper_table(),
+            frames::helper_table(),
+            numbers::helper_table(),
+            crate::attrs::helper_table(),
+            crate::exits::helper_table(),
+        ];
         tables.iter().flat_map(|t| t.iter()).map(|(name, address)| (*name, *address as u64)).collect()
     })
 }

@@ -94,7 +94,5 @@ unsafe extern "C" fn raise_frame(ts: *mut ThreadState, fr: *mut Frame, table: *c
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
     static TABLE: std::sync::OnceLock<[(&str, usize); 2]> = std::sync::OnceLock::new();
-    TABLE.get_or_init(|| {
-        [("leave_frame", leave_frame as *const () as usize), ("raise_frame", raise_frame as *const () as usize)]
-    })
+    TABLE.get_or_init(|| [("leave_frame", leave_frame as *const () as usize), ("raise_frame", raise_frame as *const () as usize)])
 }

@@ -2,8 +2,8 @@
 //!
 //! Invariant: each is exported by every supported 3.14 (checked at load time: the dynamic linker refuses otherwise).
 
-use cendre_cpython::ffi::{self, PyObject, PyTypeObject, vectorcallfunc};
 use cendre_cpython::code::CodeObject;
+use cendre_cpython::ffi::{self, PyObject, PyTypeObject, vectorcallfunc};
 use cendre_cpython::funcobject::FunctionObject;
 use core::ffi::{c_char, c_int, c_void};
 

@@ -9,8 +9,8 @@ use crate::gil::Gil;
 use crate::globals;
 use crate::kept::Kept;
 use crate::record::CodeRecord;
-use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::Opcode;
+use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact, Parameters};
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
@@ -315,10 +315,7 @@ impl Facts for LiveFacts {
                 return None;
             }
             let keys = (*dict.cast::<DictObject>()).ma_keys;
-            if (*keys).dk_version != version
-                || (*keys).dk_kind != keys_kind::UNICODE
-                || i64::from(index) >= (*keys).dk_nentries as i64
-            {
+            if (*keys).dk_version != version || (*keys).dk_kind != keys_kind::UNICODE || i64::from(index) >= (*keys).dk_nentries as i64 {
                 return None;
             }
             let value = (*DictKeys::unicode_entries(keys).add(index as usize)).me_value;
@@ -350,12 +347,7 @@ impl Facts for LiveFacts {
             let mut kept = self.kept.borrow_mut();
             kept.cell(module);
             kept.cell(builtin);
-            Some(GlobalCells {
-                module: module as u64,
-                builtin: builtin as u64,
-                in_module,
-                value: ObjId(value as u64),
-            })
+            Some(GlobalCells { module: module as u64, builtin: builtin as u64, in_module, value: ObjId(value as u64) })
         }
     }
 
@@ -470,12 +462,10 @@ impl Facts for LiveFacts {
 pub unsafe fn classes(facts: &LiveFacts) -> cendre_passes::Classes {
     let k = facts.known();
     let ids = |list: &[u64]| list.iter().filter(|a| **a != 0).map(|a| ObjId(*a)).collect();
-    // SAFETY: addresses of static classes.
-    let (none, bytes, complex) = unsafe {
-        (refcount::type_of(ffi::Py_None()) as u64, &raw mut ffi::PyBytes_Type as u64, &raw mut ffi::PyComplex_Type as u64)
-    };
-    let fixed =
-        [k.list, k.tuple, k.dict, k.set, k.function, k.range_iterator, k.list_iterator, k.tuple_iterator, k.generator, k.coroutine];
+    // SAFETY: `None` is there for ever.
+    let none = unsafe { refcount::type_of(ffi::Py_None()) as u64 };
+    let (bytes, complex) = (&raw const ffi::PyBytes_Type as u64, &raw const ffi::PyComplex_Type as u64);
+    let fixed = [k.list, k.tuple, k.dict, k.set, k.function, k.range_iterator, k.list_iterator, k.tuple_iterator, k.generator, k.coroutine];
     cendre_passes::Classes {
         int: Some(ObjId(k.int)),
         float: Some(ObjId(k.float)),

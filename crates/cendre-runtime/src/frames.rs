@@ -69,11 +69,8 @@ pub unsafe fn call_compiled(
     n: usize,
     mask: u64,
 ) -> Option<*mut PyObject> {
-    const NOT_PLAIN: i32 = co_flags::VARARGS
-        | co_flags::VARKEYWORDS
-        | co_flags::GENERATOR
-        | co_flags::COROUTINE
-        | co_flags::ASYNC_GENERATOR;
+    const NOT_PLAIN: i32 =
+        co_flags::VARARGS | co_flags::VARKEYWORDS | co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
@@ -234,8 +231,7 @@ unsafe fn push_by_api(ts: *mut ThreadState, f: *mut FunctionObject, args: *const
         stats::count(Counter::ApiPushes);
         let refs: Vec<StackRef> = (0..n).map(|i| StackRef::from_new(*args.add(i))).collect();
         let func = StackRef::from_new(f.cast());
-        let fr =
-            api::_PyEvalFramePushAndInit(ts, func, ptr::null_mut(), refs.as_ptr(), n, ptr::null_mut(), (*ts).current_frame);
+        let fr = api::_PyEvalFramePushAndInit(ts, func, ptr::null_mut(), refs.as_ptr(), n, ptr::null_mut(), (*ts).current_frame);
         if !fr.is_null() {
             (*ts).current_frame = fr;
         }
@@ -466,24 +462,14 @@ unsafe fn reraise_without_handler(code: *mut CodeObject, here: u32) -> Option<(u
     let (bytes, table) = unsafe { (driver::code_bytes(code), exception_table(code).ok()?) };
     let instructions = cendre_bytecode::decode(&bytes, &no_executors).ok()?;
     let uncaught = |i: &&cendre_bytecode::Instr| i.base == Opcode::Reraise && table.lookup(i.offset).is_none();
-    instructions
-        .iter()
-        .filter(uncaught)
-        .find(|i| i.offset == here && i.arg == 0 || i.arg > 0)
-        .map(|i| (i.start, i.arg))
+    instructions.iter().filter(uncaught).find(|i| i.offset == here && i.arg == 0 || i.arg > 0).map(|i| (i.start, i.arg))
 }
 
 /// `finish_call`: a direct call of compiled code whose callee did not just return.
 ///
 /// # Safety
 /// Called by machine code: `fr` is the callee's frame, running; see `finish`.
-pub unsafe extern "C" fn finish_call(
-    ts: *mut ThreadState,
-    fr: *mut Frame,
-    record: *mut CodeRecord,
-    tag: u64,
-    value: u64,
-) -> *mut PyObject {
+pub unsafe extern "C" fn finish_call(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, tag: u64, value: u64) -> *mut PyObject {
     // SAFETY: the caller's contract. Nothing in `finish` panics but for bugs; unwinding out of here aborts the process.
     unsafe {
         // A number for the caller, of a frame that somebody kept.
@@ -512,7 +498,5 @@ pub unsafe fn record_of(fr: *mut Frame) -> *mut CodeRecord {
 /// What this file lends to machine code.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
     static TABLE: std::sync::OnceLock<[(&str, usize); 2]> = std::sync::OnceLock::new();
-    TABLE.get_or_init(|| {
-        [("finish_call", finish_call as *const () as usize), ("handle_pending", handle_pending as *const () as usize)]
-    })
+    TABLE.get_or_init(|| [("finish_call", finish_call as *const () as usize), ("handle_pending", handle_pending as *const () as usize)])
 }

@@ -32,10 +32,8 @@ pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
             return None;
         }
         let record = record::find(code);
-        let runs = !record.is_null()
-            && !(*record).body.is_null()
-            && (*record).version == (*ts).eval_breaker
-            && crate::frames::is_ordinary(f);
+        let runs =
+            !record.is_null() && !(*record).body.is_null() && (*record).version == (*ts).eval_breaker && crate::frames::is_ordinary(f);
         if !runs {
             return None;
         }

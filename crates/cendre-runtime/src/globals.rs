@@ -12,8 +12,8 @@ use cendre_cpython::api::{self, watch_event};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount;
 use cendre_cpython::unicodeobject::AsciiObject;
-use core::ffi::c_int;
 use cendre_ir::hash::HashMap;
+use core::ffi::c_int;
 
 /// The dict has no such name.
 pub const ABSENT: usize = 0;
@@ -51,10 +51,7 @@ static TABLE: Gil<Option<Table>> = Gil::new(None);
 pub unsafe fn cell(dict: *mut PyObject, name: *mut PyObject) -> Option<*const usize> {
     // SAFETY: the caller's contract. Exact dicts and strs only: comparing them runs no code.
     unsafe {
-        if dict.is_null()
-            || refcount::type_of(dict) != &raw mut ffi::PyDict_Type
-            || !interned(name)
-        {
+        if dict.is_null() || refcount::type_of(dict) != &raw mut ffi::PyDict_Type || !interned(name) {
             return None;
         }
         let table = TABLE.get().get_or_insert_with(Table::default);

@@ -341,12 +341,7 @@ fn panic_text(panic: &(dyn std::any::Any + Send)) -> String {
 }
 
 /// Sees to it that the objects named in the machine code outlive it, or that their end retires it.
-unsafe fn hold(
-    record: *mut CodeRecord,
-    named: &BTreeSet<u64>,
-    code: &CodeFacts,
-    holds: &mut Vec<*mut PyObject>,
-) -> Result<(), String> {
+unsafe fn hold(record: *mut CodeRecord, named: &BTreeSet<u64>, code: &CodeFacts, holds: &mut Vec<*mut PyObject>) -> Result<(), String> {
     let own: BTreeSet<u64> = code.consts.iter().map(|c| c.id.0).chain(code.names.iter().map(|n| n.0)).collect();
     for &address in named {
         let o = address as *mut PyObject;
@@ -420,4 +415,3 @@ unsafe extern "C" fn retire(capsule: *mut PyObject, _weak: *mut PyObject) -> *mu
         refcount::new_ref(ffi::Py_None())
     }
 }
-

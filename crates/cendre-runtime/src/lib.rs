@@ -4,15 +4,18 @@
 //! call, and the compiler's, which works on plain data. State that the GIL protects lives in [`Gil`]. Read docs/internals/runtime.md, then `record.rs`.
 
 // A panic must not cross into C: nothing here panics by itself, and where an index is taken on trust the reason stands beside it.
-#![cfg_attr(not(test), warn(
-    clippy::expect_used,
-    clippy::indexing_slicing,
-    clippy::panic,
-    clippy::todo,
-    clippy::unimplemented,
-    clippy::unreachable,
-    clippy::unwrap_used
-))]
+#![cfg_attr(
+    not(test),
+    warn(
+        clippy::expect_used,
+        clippy::indexing_slicing,
+        clippy::panic,
+        clippy::todo,
+        clippy::unimplemented,
+        clippy::unreachable,
+        clippy::unwrap_used
+    )
+)]
 
 pub mod api;
 pub mod artifact;

@@ -3,8 +3,8 @@
 //! Invariants: the shapes are those of `include/cendre.h`, which explains every rule; the flag is only ever sent to callables
 //! that said they understand it; the registry only grows. Read docs/internals/awaits.md, "The public protocol".
 
-use crate::coro::call::{self, Answer};
 use crate::coro;
+use crate::coro::call::{self, Answer};
 use crate::gil::Gil;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject, vectorcallfunc};
@@ -37,8 +37,7 @@ pub struct AwaitApi {
     pub start: unsafe extern "C" fn(*mut PyObject, *mut *mut PyObject, usize) -> *mut PyObject,
 }
 
-static API: AwaitApi =
-    AwaitApi { version: VERSION, size: size_of::<AwaitApi>() as u32, declare, entry_for, start };
+static API: AwaitApi = AwaitApi { version: VERSION, size: size_of::<AwaitApi>() as u32, declare, entry_for, start };
 
 /// The answer "suspended": the receiver with the low bit set (`CENDRE_SUSPENDED`).
 #[inline(always)]
@@ -164,13 +163,7 @@ unsafe extern "C" fn start(callable: *mut PyObject, args: *mut *mut PyObject, n:
 ///
 /// # Safety
 /// `entry` is what [`registered`] answered for `callable`; `args[-1]` is a scratch word; the objects stay alive.
-pub unsafe fn call(
-    ts: *mut ThreadState,
-    callable: *mut PyObject,
-    entry: vectorcallfunc,
-    args: *mut *mut PyObject,
-    n: usize,
-) -> Answer {
+pub unsafe fn call(ts: *mut ThreadState, callable: *mut PyObject, entry: vectorcallfunc, args: *mut *mut PyObject, n: usize) -> Answer {
     // SAFETY: the caller's contract; answers are tagged pointers as cendre.h says.
     unsafe {
         let scratch = args.sub(1);
@@ -188,11 +181,7 @@ pub unsafe fn call(
         let yielded = *scratch;
         if bits & 3 != 1 || receiver.is_null() || yielded.is_null() || !(*ts).current_exception.is_null() {
             // The references in a wrong answer are leaked: nobody knows which of them are real.
-            ffi::PyErr_Format(
-                ffi::PyExc_SystemError,
-                c"%R gave a wrong answer to an awaited call".as_ptr(),
-                callable,
-            );
+            ffi::PyErr_Format(ffi::PyExc_SystemError, c"%R gave a wrong answer to an awaited call".as_ptr(), callable);
             return Answer::Raised;
         }
         Answer::Suspended { receiver, yielded }

@@ -4,8 +4,8 @@
 //! `body` become null and the rest is dropped. The three words at the front are read by machine code, so a record whose address somebody
 //! keeps (`keepers`) is emptied then, and freed when the last of these gives it up.
 
-use crate::attrs::AttrCache;
 use crate::artifact::Artifact;
+use crate::attrs::AttrCache;
 use crate::coro::data::CoroData;
 use crate::entries::executor::Exec;
 use crate::ext;

@@ -248,7 +248,11 @@ unsafe fn look() {
 /// Under threshold 0: the code is to be interpreted more often first. Where no executors count that, a sample counts as a call.
 unsafe fn waits(record: *mut CodeRecord, config: &Config) -> bool {
     // SAFETY: the record's code runs.
-    unsafe { config.threshold == 0 && (executor::waits(record) || (*record).samples <= trial::warmup_of(config, (*record).code)) && config.warmup.1 > 0 }
+    unsafe {
+        config.threshold == 0
+            && (executor::waits(record) || (*record).samples <= trial::warmup_of(config, (*record).code))
+            && config.warmup.1 > 0
+    }
 }
 
 /// Whether an instruction of the record's code is in a loop; None: not known yet.
@@ -273,7 +277,5 @@ unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> Option<bool> {
 /// Compiled, but its executors were taken out when tools changed, and they may come back now.
 unsafe fn is_out(record: *mut CodeRecord, breaker: usize) -> bool {
     // SAFETY: the record's code runs.
-    unsafe {
-        entries::kind() == Kind::Executor && !executor::is_in(record) && (*record).may_run(breaker)
-    }
+    unsafe { entries::kind() == Kind::Executor && !executor::is_in(record) && (*record).may_run(breaker) }
 }

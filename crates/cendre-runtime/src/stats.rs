@@ -66,8 +66,7 @@ struct Tallies {
     leaves: BTreeMap<&'static str, u64>,
 }
 
-static TALLIES: Gil<Tallies> =
-    Gil::new(Tallies { counters: [0; NAMES.len()], refused: BTreeMap::new(), leaves: BTreeMap::new() });
+static TALLIES: Gil<Tallies> = Gil::new(Tallies { counters: [0; NAMES.len()], refused: BTreeMap::new(), leaves: BTreeMap::new() });
 
 /// Adds one. The GIL is held by everybody who has something to count.
 #[inline(always)]

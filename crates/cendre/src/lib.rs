@@ -23,10 +23,7 @@ unsafe impl Sync for Slots {}
 static SLOTS: Slots = Slots([
     ffi::PyModuleDef_Slot { slot: ffi::Py_mod_exec, value: exec as *mut c_void },
     // One set of records and hooks serves the process.
-    ffi::PyModuleDef_Slot {
-        slot: ffi::Py_mod_multiple_interpreters,
-        value: ffi::Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED,
-    },
+    ffi::PyModuleDef_Slot { slot: ffi::Py_mod_multiple_interpreters, value: ffi::Py_MOD_MULTIPLE_INTERPRETERS_NOT_SUPPORTED },
     ffi::PyModuleDef_Slot { slot: 0, value: ptr::null_mut() },
 ]);
 

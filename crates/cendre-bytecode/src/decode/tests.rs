@@ -43,18 +43,9 @@ fn each_error_has_its_reason() {
     assert_eq!(decoded(&[(JumpForward, 1), end]), Err(JumpOutOfRange { at: 0, target: 2 }));
     assert_eq!(decoded(&[(JumpForward, 0), end]).unwrap()[0].jump_target, Some(1));
     assert_eq!(decoded(&[(JumpBackwardNoInterrupt, 2), end]), Err(JumpOutOfRange { at: 0, target: -1 }));
-    assert_eq!(
-        decoded(&[(JumpBackward, 1), (Cache, 0), end]),
-        Err(JumpIntoInstruction { at: 0, target: 1 })
-    );
-    assert_eq!(
-        decoded(&[(JumpForward, 1), (ExtendedArg, 1), (LoadConst, 0), end]),
-        Err(JumpIntoInstruction { at: 0, target: 2 })
-    );
-    assert_eq!(
-        decoded(&[(ForIter, 1), (Cache, 0), (Nop, 0), (PopIter, 0), end]),
-        Err(ForIterWithoutEndFor { at: 0, target: 3 })
-    );
+    assert_eq!(decoded(&[(JumpBackward, 1), (Cache, 0), end]), Err(JumpIntoInstruction { at: 0, target: 1 }));
+    assert_eq!(decoded(&[(JumpForward, 1), (ExtendedArg, 1), (LoadConst, 0), end]), Err(JumpIntoInstruction { at: 0, target: 2 }));
+    assert_eq!(decoded(&[(ForIter, 1), (Cache, 0), (Nop, 0), (PopIter, 0), end]), Err(ForIterWithoutEndFor { at: 0, target: 3 }));
     assert_eq!(decoded(&[end, (Nop, 0)]), Err(FallsOffEnd { at: 1 }));
 }
 
@@ -114,14 +105,7 @@ fn executors_are_looked_through() {
     let code = bytes(&[(EnterExecutor, 0), (EnterExecutor, 1), (LoadConst, 3), (EnterExecutor, 2), (Cache, 0)]);
     let instrs = decode(&code, &replaced).unwrap();
     let shown: Vec<_> = instrs.iter().map(|i| (i.start, i.offset, i.op, i.arg, i.next, i.jump_target)).collect();
-    assert_eq!(
-        shown,
-        [
-            (0, 0, Resume, 0, 1, None),
-            (1, 2, LoadConst, 0x203, 3, None),
-            (3, 3, JumpBackward, 4, 5, Some(1)),
-        ]
-    );
+    assert_eq!(shown, [(0, 0, Resume, 0, 1, None), (1, 2, LoadConst, 0x203, 3, None), (3, 3, JumpBackward, 4, 5, Some(1)),]);
     let lone = |index| decode(&bytes(&[(EnterExecutor, index), (ReturnValue, 0)]), &replaced).unwrap_err();
     assert_eq!(lone(3), DecodeError::UnresolvedExecutor { at: 0, index: 3 });
     assert_eq!(lone(4), DecodeError::Instrumented { at: 0, number: 245 });
@@ -135,13 +119,7 @@ fn caches_are_read_as_cpython_lays_them_out() {
     let attr = with_cache(LoadAttrMethodWithValues, &[9, 0x2222, 0x1111, 0x4444, 0x3333, 5, 6, 7, 8]);
     assert_eq!(
         attr.load_attr_cache(),
-        Some(LoadAttrCache {
-            counter: 9,
-            version: 0x1111_2222,
-            keys_version: 0x3333_4444,
-            index: 0x4444,
-            descr: 0x0008_0007_0006_0005,
-        })
+        Some(LoadAttrCache { counter: 9, version: 0x1111_2222, keys_version: 0x3333_4444, index: 0x4444, descr: 0x0008_0007_0006_0005 })
     );
     assert_eq!(attr.load_global_cache(), None);
     assert_eq!(attr.counter(), Some(9));
@@ -160,10 +138,7 @@ fn caches_are_read_as_cpython_lays_them_out() {
     let call = Some(CallCache { counter: 1, func_version: 0x3_0002 });
     assert_eq!(with_cache(CallPyExactArgs, &[1, 2, 3]).call_cache(), call);
     assert_eq!(with_cache(CallKwPy, &[1, 2, 3]).call_cache(), call);
-    assert_eq!(
-        with_cache(ToBoolAlwaysTrue, &[1, 2, 3]).to_bool_cache(),
-        Some(ToBoolCache { counter: 1, version: 0x3_0002 })
-    );
+    assert_eq!(with_cache(ToBoolAlwaysTrue, &[1, 2, 3]).to_bool_cache(), Some(ToBoolCache { counter: 1, version: 0x3_0002 }));
     for op in [CompareOpInt, ContainsOpDict, SendGen, UnpackSequenceTuple, LoadSuperAttrMethod, StoreSubscrDict] {
         let mut code = bytes(&[(op, 0), (Cache, 0), (ReturnValue, 0)]);
         code[2..4].copy_from_slice(&77u16.to_ne_bytes());

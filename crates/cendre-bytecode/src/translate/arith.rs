@@ -68,9 +68,7 @@ impl Translator<'_> {
         let generic = self.facts.is_generic(i.offset);
         let kinds = match op {
             Opcode::BinaryOpAddInt | Opcode::BinaryOpSubtractInt | Opcode::BinaryOpMultiplyInt => Some((Kind::Int, Kind::Int)),
-            Opcode::BinaryOpAddFloat | Opcode::BinaryOpSubtractFloat | Opcode::BinaryOpMultiplyFloat => {
-                Some((Kind::Float, Kind::Float))
-            }
+            Opcode::BinaryOpAddFloat | Opcode::BinaryOpSubtractFloat | Opcode::BinaryOpMultiplyFloat => Some((Kind::Float, Kind::Float)),
             _ if generic => None,
             Opcode::BinaryOpExtend if matches!(nb, nb::AND | nb::OR | nb::XOR) => Some((Kind::Int, Kind::Int)),
             Opcode::BinaryOp | Opcode::BinaryOpExtend => match (self.number_kind(left), self.number_kind(right)) {
@@ -89,12 +87,13 @@ impl Translator<'_> {
             _ => None,
         };
         if let Some((a, b)) = kinds
-            && let Some(result) = self.unboxed_binary(nb, left, right, a, b) {
-                self.stack.truncate(self.stack.len() - 2);
-                self.drop_values(&[left, right]);
-                self.stack.push(result);
-                return Ok(());
-            }
+            && let Some(result) = self.unboxed_binary(nb, left, right, a, b)
+        {
+            self.stack.truncate(self.stack.len() - 2);
+            self.drop_values(&[left, right]);
+            self.stack.push(result);
+            return Ok(());
+        }
         if op == Opcode::BinaryOpInplaceAddUnicode && !generic && self.append_in_place(i, left, right)? {
             return Ok(());
         }

@@ -19,77 +19,78 @@ impl Translator<'_> {
         let op = self.opcode(i);
         let cache = i.load_attr_cache();
         if owner.kind == Kind::Object
-            && let Some(c) = cache {
-                let state = self.before();
-                let version = Imm::Int(i64::from(c.version));
-                use Opcode::*;
-                let value: Option<Val> = match op {
-                    LoadAttrInstanceValue if c.version != 0 => {
-                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        let v = self.value(Op::AttrInline, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
-                        Some(self.duplicate(Val::object(v, false)))
-                    }
-                    LoadAttrSlot if c.version != 0 => {
-                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        let v = self.value(Op::AttrSlot, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
-                        Some(self.duplicate(Val::object(v, false)))
-                    }
-                    LoadAttrModule if c.version != 0 && self.known.module != 0 => {
-                        let o = self.value(Op::GuardType, Imm::Obj(ObjId(self.known.module)), &[owner.v], Some(state));
-                        let at = Imm::IntInt(i64::from(c.version), i64::from(c.index));
-                        let v = self.value(Op::AttrModule, at, &[o], Some(state));
-                        Some(self.duplicate(Val::object(v, false)))
-                    }
-                    LoadAttrMethodWithValues | LoadAttrNondescriptorWithValues if c.version != 0 && c.descr != 0 => {
-                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        self.emit(Op::GuardKeys, Imm::Int(i64::from(c.keys_version)), &[owner.v], 0, Some(state));
-                        Some(self.descriptor(c.descr))
-                    }
-                    LoadAttrMethodNoDict | LoadAttrNondescriptorNoDict if c.version != 0 && c.descr != 0 => {
-                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        Some(self.descriptor(c.descr))
-                    }
-                    LoadAttrMethodLazyDict if c.version != 0 && c.descr != 0 => {
-                        self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
-                        // The dict pointer need not be the managed one (exceptions, partial): the cache has its distance from that.
-                        let at = MANAGED_DICT + i64::from(c.keys_version & 0xffff);
-                        self.emit(Op::GuardNoDict, Imm::Int(at), &[owner.v], 0, Some(state));
-                        Some(self.descriptor(c.descr))
-                    }
-                    _ => None,
-                };
-                if let Some(value) = value {
-                    let is_method =
-                        matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
-                    self.pop()?;
-                    if is_method {
-                        self.stack.push(value);
-                        let me = self.make_own(owner);
-                        self.stack.push(Val { home: None, ..me });
-                    } else {
-                        self.stack.push(value);
-                        if method {
-                            let null = self.value(Op::Null, Imm::None, &[], None);
-                            self.stack.push(Val::null(null));
-                        }
-                        self.drop_below(owner, 1 + usize::from(method));
-                    }
-                    return Ok(());
+            && let Some(c) = cache
+        {
+            let state = self.before();
+            let version = Imm::Int(i64::from(c.version));
+            use Opcode::*;
+            let value: Option<Val> = match op {
+                LoadAttrInstanceValue if c.version != 0 => {
+                    self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    let v = self.value(Op::AttrInline, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
+                    Some(self.duplicate(Val::object(v, false)))
                 }
+                LoadAttrSlot if c.version != 0 => {
+                    self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    let v = self.value(Op::AttrSlot, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
+                    Some(self.duplicate(Val::object(v, false)))
+                }
+                LoadAttrModule if c.version != 0 && self.known.module != 0 => {
+                    let o = self.value(Op::GuardType, Imm::Obj(ObjId(self.known.module)), &[owner.v], Some(state));
+                    let at = Imm::IntInt(i64::from(c.version), i64::from(c.index));
+                    let v = self.value(Op::AttrModule, at, &[o], Some(state));
+                    Some(self.duplicate(Val::object(v, false)))
+                }
+                LoadAttrMethodWithValues | LoadAttrNondescriptorWithValues if c.version != 0 && c.descr != 0 => {
+                    self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    self.emit(Op::GuardKeys, Imm::Int(i64::from(c.keys_version)), &[owner.v], 0, Some(state));
+                    Some(self.descriptor(c.descr))
+                }
+                LoadAttrMethodNoDict | LoadAttrNondescriptorNoDict if c.version != 0 && c.descr != 0 => {
+                    self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    Some(self.descriptor(c.descr))
+                }
+                LoadAttrMethodLazyDict if c.version != 0 && c.descr != 0 => {
+                    self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    // The dict pointer need not be the managed one (exceptions, partial): the cache has its distance from that.
+                    let at = MANAGED_DICT + i64::from(c.keys_version & 0xffff);
+                    self.emit(Op::GuardNoDict, Imm::Int(at), &[owner.v], 0, Some(state));
+                    Some(self.descriptor(c.descr))
+                }
+                _ => None,
+            };
+            if let Some(value) = value {
+                let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
+                self.pop()?;
+                if is_method {
+                    self.stack.push(value);
+                    let me = self.make_own(owner);
+                    self.stack.push(Val { home: None, ..me });
+                } else {
+                    self.stack.push(value);
+                    if method {
+                        let null = self.value(Op::Null, Imm::None, &[], None);
+                        self.stack.push(Val::null(null));
+                    }
+                    self.drop_below(owner, 1 + usize::from(method));
+                }
+                return Ok(());
             }
+        }
         // Several classes, or a kind of attribute without a guard of its own.
         if owner.kind == Kind::Object
-            && let Some(cache) = self.facts.attr_cache(i.offset) {
-                use Opcode::*;
-                // Without a version what the cache names may be gone.
-                let usual = i.load_attr_cache().filter(|c| c.version != 0).map_or(0, |c| c.descr);
-                let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
-                // Its guard leaves at the next instruction, and is counted there.
-                if method && is_method && usual != 0 && !owner.own && !self.facts.is_generic(i.next) {
-                    return self.load_method_cached(i, owner, name, cache, usual);
-                }
-                return self.load_attr_cached(owner, name, cache, method);
+            && let Some(cache) = self.facts.attr_cache(i.offset)
+        {
+            use Opcode::*;
+            // Without a version what the cache names may be gone.
+            let usual = i.load_attr_cache().filter(|c| c.version != 0).map_or(0, |c| c.descr);
+            let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
+            // Its guard leaves at the next instruction, and is counted there.
+            if method && is_method && usual != 0 && !owner.own && !self.facts.is_generic(i.next) {
+                return self.load_method_cached(i, owner, name, cache, usual);
             }
+            return self.load_attr_cached(owner, name, cache, method);
+        }
         if method {
             return self.stack_op_named(i, "op_load_attr", 1, 2);
         }
@@ -237,24 +238,26 @@ impl Translator<'_> {
         let null = i.arg & 1 != 0;
         let op = self.opcode(i);
         let name = *self.code.names.get((i.arg >> 1) as usize).ok_or_else(|| Refusal::new("name out of range"))?;
-        if self.reads_globals && !self.facts.is_generic(i.offset)
-            && let Some(cells) = self.facts.global_cells(name) {
-                let state = self.before();
-                let at = if cells.in_module {
-                    cells.module
-                } else {
-                    self.emit(Op::GuardCellEmpty, Imm::Int(cells.module as i64), &[], 0, Some(state));
-                    cells.builtin
-                };
-                let v = self.value(Op::GlobalCell, Imm::Int(at as i64), &[], Some(state));
-                let v = self.duplicate(Val::object(v, false));
-                self.stack.push(Val { likely: Some(cells.value.0), ..v });
-                if null {
-                    let n = self.value(Op::Null, Imm::None, &[], None);
-                    self.stack.push(Val::null(n));
-                }
-                return Ok(());
+        if self.reads_globals
+            && !self.facts.is_generic(i.offset)
+            && let Some(cells) = self.facts.global_cells(name)
+        {
+            let state = self.before();
+            let at = if cells.in_module {
+                cells.module
+            } else {
+                self.emit(Op::GuardCellEmpty, Imm::Int(cells.module as i64), &[], 0, Some(state));
+                cells.builtin
+            };
+            let v = self.value(Op::GlobalCell, Imm::Int(at as i64), &[], Some(state));
+            let v = self.duplicate(Val::object(v, false));
+            self.stack.push(Val { likely: Some(cells.value.0), ..v });
+            if null {
+                let n = self.value(Op::Null, Imm::None, &[], None);
+                self.stack.push(Val::null(n));
             }
+            return Ok(());
+        }
         if let Some(c) = i.load_global_cache() {
             let state = self.before();
             let fast = match op {
@@ -327,15 +330,16 @@ impl Translator<'_> {
         };
         if let (Some((class, get)), Kind::Object) = (class, left.kind)
             && let Some(o) = self.guarded(left, class)
-                && let Some(n) = self.to_int(right) {
-                    let state = self.before();
-                    let v = self.value(get, Imm::None, &[o, n], Some(state));
-                    let v = self.duplicate(Val::object(v, false));
-                    self.stack.truncate(self.stack.len() - 2);
-                    self.stack.push(v);
-                    self.drop_values(&[Val { class: Some(self.known.int), ..right }, left]);
-                    return Ok(());
-                }
+            && let Some(n) = self.to_int(right)
+        {
+            let state = self.before();
+            let v = self.value(get, Imm::None, &[o, n], Some(state));
+            let v = self.duplicate(Val::object(v, false));
+            self.stack.truncate(self.stack.len() - 2);
+            self.stack.push(v);
+            self.drop_values(&[Val { class: Some(self.known.int), ..right }, left]);
+            return Ok(());
+        }
         self.generic_binary("subscr", &[])
     }
 
@@ -349,10 +353,11 @@ impl Translator<'_> {
                 let o = self.value(Op::GuardType, Imm::Obj(ObjId(class)), &[v.v], Some(state));
                 if let Some(home) = v.home
                     && let Some(c) = &mut self.locals[home as usize].cached
-                        && c.v == v.v {
-                            c.class = Some(class);
-                            c.v = o;
-                        }
+                    && c.v == v.v
+                {
+                    c.class = Some(class);
+                    c.v = o;
+                }
                 Some(o)
             }
         }
@@ -365,46 +370,47 @@ impl Translator<'_> {
         if op == Opcode::StoreSubscrListInt && container.kind == Kind::Object {
             let list = self.known.list;
             if let Some(o) = self.guarded(container, list)
-                && let Some(n) = self.to_int(key) {
-                    // Bounds first (a read), then the new reference, then the store, which cannot leave any more.
-                    let state = self.before();
-                    let old = self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
-                    // A number that nobody has seen as an object yet goes into the old float, if only the list has that.
-                    let behind = if value.kind == Kind::Float && value.home.is_none() {
-                        self.trace();
-                        let done = self.value(Op::FloatOverwrite, Imm::None, &[old, value.v], None);
-                        let (written, other) = self.branch(done);
-                        let behind = self.f.block();
-                        self.at = Some(written);
-                        let stack = self.stack.clone();
-                        self.stack.truncate(stack.len() - 3);
-                        self.drop_values(&[container, key]);
-                        self.check_looked(i.next);
-                        self.jump_to(self.at.unwrap_or(written), behind, vec![]);
-                        self.stack = stack;
-                        self.f.blocks[other.index()].cold = true;
-                        self.at = Some(other);
-                        Some(behind)
-                    } else {
-                        None
-                    };
-                    let value = self.make_own(value);
-                    let top = self.stack.len();
-                    self.stack[top - 3] = value;
-                    let state = self.state_here();
-                    let old = self.value(Op::ListSet, Imm::None, &[o, n, value.v], Some(state));
-                    self.stack.truncate(top - 3);
-                    self.drop_values(&[Val::object(old, true), container, key]);
-                    if let Some(behind) = behind {
-                        self.check_looked(i.next);
-                        self.jump_to(self.at.unwrap_or(behind), behind, vec![]);
-                        self.at = Some(behind);
-                        for l in &mut self.locals {
-                            l.cached = None;
-                        }
+                && let Some(n) = self.to_int(key)
+            {
+                // Bounds first (a read), then the new reference, then the store, which cannot leave any more.
+                let state = self.before();
+                let old = self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
+                // A number that nobody has seen as an object yet goes into the old float, if only the list has that.
+                let behind = if value.kind == Kind::Float && value.home.is_none() {
+                    self.trace();
+                    let done = self.value(Op::FloatOverwrite, Imm::None, &[old, value.v], None);
+                    let (written, other) = self.branch(done);
+                    let behind = self.f.block();
+                    self.at = Some(written);
+                    let stack = self.stack.clone();
+                    self.stack.truncate(stack.len() - 3);
+                    self.drop_values(&[container, key]);
+                    self.check_looked(i.next);
+                    self.jump_to(self.at.unwrap_or(written), behind, vec![]);
+                    self.stack = stack;
+                    self.f.blocks[other.index()].cold = true;
+                    self.at = Some(other);
+                    Some(behind)
+                } else {
+                    None
+                };
+                let value = self.make_own(value);
+                let top = self.stack.len();
+                self.stack[top - 3] = value;
+                let state = self.state_here();
+                let old = self.value(Op::ListSet, Imm::None, &[o, n, value.v], Some(state));
+                self.stack.truncate(top - 3);
+                self.drop_values(&[Val::object(old, true), container, key]);
+                if let Some(behind) = behind {
+                    self.check_looked(i.next);
+                    self.jump_to(self.at.unwrap_or(behind), behind, vec![]);
+                    self.at = Some(behind);
+                    for l in &mut self.locals {
+                        l.cached = None;
                     }
-                    return Ok(());
                 }
+                return Ok(());
+            }
         }
         self.observe();
         let (value, container, key) = (self.to_object(value), self.to_object(container), self.to_object(key));
@@ -426,26 +432,27 @@ impl Translator<'_> {
             _ => v.class.filter(|c| *c == self.known.tuple && !self.facts.is_generic(i.offset)),
         };
         if let (Some(class), Kind::Object, true) = (class, v.kind, n <= 16)
-            && let Some(o) = self.guarded(v, class) {
-                let state = self.before();
-                let size = self.value(Op::Size, Imm::None, &[o], None);
-                let wanted = self.const_int(n as i64);
-                let same = self.value(Op::ICmp, Imm::Cond(Cond::Eq), &[size, wanted], None);
-                self.emit(Op::GuardTrue, Imm::None, &[same], 0, Some(state));
-                self.pop()?;
-                for k in (0..n).rev() {
-                    let item = if class == self.known.tuple {
-                        self.value(Op::TupleItem, Imm::Int(k as i64), &[o], None)
-                    } else {
-                        let at = self.const_int(k as i64);
-                        self.value(Op::ListGet, Imm::None, &[o, at], Some(state))
-                    };
-                    let item = self.duplicate(Val::object(item, false));
-                    self.stack.push(item);
-                }
-                self.drop_values(&[v]);
-                return Ok(());
+            && let Some(o) = self.guarded(v, class)
+        {
+            let state = self.before();
+            let size = self.value(Op::Size, Imm::None, &[o], None);
+            let wanted = self.const_int(n as i64);
+            let same = self.value(Op::ICmp, Imm::Cond(Cond::Eq), &[size, wanted], None);
+            self.emit(Op::GuardTrue, Imm::None, &[same], 0, Some(state));
+            self.pop()?;
+            for k in (0..n).rev() {
+                let item = if class == self.known.tuple {
+                    self.value(Op::TupleItem, Imm::Int(k as i64), &[o], None)
+                } else {
+                    let at = self.const_int(k as i64);
+                    self.value(Op::ListGet, Imm::None, &[o, at], Some(state))
+                };
+                let item = self.duplicate(Val::object(item, false));
+                self.stack.push(item);
             }
+            self.drop_values(&[v]);
+            return Ok(());
+        }
         self.stack_op_named(i, "op_unpack_sequence", 1, n)
     }
 

@@ -91,13 +91,8 @@ impl Translator<'_> {
             let v = self.stack[k];
             self.stack[k] = self.make_own(v);
         }
-        let state = FrameState {
-            unit: i.next,
-            resume: i.next,
-            stack: Self::stack_entries(&self.stack),
-            stale: self.stale(),
-            handler: None,
-        };
+        let state =
+            FrameState { unit: i.next, resume: i.next, stack: Self::stack_entries(&self.stack), stale: self.stale(), handler: None };
         let state = self.f.state(state);
         self.emit(Op::Yield, Imm::None, &[value.v], 0, Some(state));
         self.at = None;

@@ -7,8 +7,8 @@
 
 use super::state::{Kind, Val};
 use super::{Refusal, Translator, flag};
-use crate::facts::{FunctionFact, Parameters};
 use crate::Instr;
+use crate::facts::{FunctionFact, Parameters};
 use cendre_ir::{Imm, InstData, ObjId, Op};
 
 /// Slots that are filled at most.

@@ -42,7 +42,14 @@ impl Translator<'_> {
         if let Some(shape) = self.flow.awaits.get(&i.start).copied() {
             return self.awaited_call(i, shape);
         }
-        if matches!(self.opcode(i), Opcode::Call | Opcode::CallPyExactArgs | Opcode::CallPyGeneral | Opcode::CallBoundMethodExactArgs | Opcode::CallBoundMethodGeneral) {
+        if matches!(
+            self.opcode(i),
+            Opcode::Call
+                | Opcode::CallPyExactArgs
+                | Opcode::CallPyGeneral
+                | Opcode::CallBoundMethodExactArgs
+                | Opcode::CallBoundMethodGeneral
+        ) {
             self.pass_on(i, n + 2)?;
         }
         let generic = self.facts.is_generic(i.offset);
@@ -329,7 +336,7 @@ impl Translator<'_> {
         let state = self.raising();
         let wide = i.base != Opcode::Call;
         let wanted = if wide { None } else { self.number_wanted(shape.behind) };
-        let returned = !wide &&  self.stack.is_empty() && self.instrs[self.flow.index_of(shape.behind)].base == Opcode::ReturnValue;
+        let returned = !wide && self.stack.is_empty() && self.instrs[self.flow.index_of(shape.behind)].base == Opcode::ReturnValue;
         let op = match wanted {
             Some(_) => Op::AwaitRaw,
             None if returned => Op::AwaitTail,

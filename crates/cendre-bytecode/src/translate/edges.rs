@@ -51,9 +51,8 @@ impl Translator<'_> {
     fn outside_state(&self, unit: u32, stack: Vec<Val>) -> Abstract {
         let first = self.flow.start == unit || self.now_is_prefix(unit);
         let args = self.code.argcount + self.code.kwonlyargcount + (self.code.flags >> 2 & 1) + (self.code.flags >> 3 & 1);
-        let locals = (0..self.code.nlocalsplus)
-            .map(|n| Local { plain: first && n >= args && n < self.code.nlocals, ..Local::default() })
-            .collect();
+        let locals =
+            (0..self.code.nlocalsplus).map(|n| Local { plain: first && n >= args && n < self.code.nlocals, ..Local::default() }).collect();
         Abstract { stack, locals, untraced: false }
     }
 
@@ -137,12 +136,8 @@ impl Translator<'_> {
         self.f.blocks[block.index()].cold = true;
         self.handlers.insert((target, depth, lasti), block);
         // Kinds below: what the bytecode has there at this depth; words can only be `lasti` markers of outer handlers.
-        let mut kinds: Vec<Kind> = self
-            .before_stack_kinds()
-            .into_iter()
-            .take(depth as usize)
-            .map(|k| if k.is_number() { Kind::Object } else { k })
-            .collect();
+        let mut kinds: Vec<Kind> =
+            self.before_stack_kinds().into_iter().take(depth as usize).map(|k| if k.is_number() { Kind::Object } else { k }).collect();
         kinds.resize(depth as usize, Kind::Object);
         if lasti {
             kinds.push(Kind::Word);
@@ -247,7 +242,8 @@ impl Translator<'_> {
     }
 
     fn shape(&mut self, unit: u32, edges: &[Edge]) -> Leader {
-        let inside: Vec<&Edge> = if edges.iter().all(|e| e.outside) { edges.iter().collect() } else { edges.iter().filter(|e| !e.outside).collect() };
+        let inside: Vec<&Edge> =
+            if edges.iter().all(|e| e.outside) { edges.iter().collect() } else { edges.iter().filter(|e| !e.outside).collect() };
         let locals = (0..self.code.nlocalsplus)
             .map(|n| {
                 let at = |e: &&Edge| e.state.locals[n as usize];
@@ -427,13 +423,8 @@ impl Translator<'_> {
     /// The state at the end of an edge: about to run the leader's first instruction.
     fn here(&mut self, unit: u32) -> ir::State {
         let i = self.instrs[self.flow.index_of(unit)];
-        let state = FrameState {
-            unit: i.offset,
-            resume: i.start,
-            stack: Self::stack_entries(&self.stack),
-            stale: self.stale(),
-            handler: None,
-        };
+        let state =
+            FrameState { unit: i.offset, resume: i.start, stack: Self::stack_entries(&self.stack), stale: self.stale(), handler: None };
         self.f.state(state)
     }
 

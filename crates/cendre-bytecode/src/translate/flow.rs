@@ -73,8 +73,7 @@ impl Flow {
         let start = if generator { first_resume.ok_or_else(|| Refusal::new("generator without RESUME"))? } else { 0 };
         leaders.insert(start);
         entries.insert(start);
-        let mut flow =
-            Flow { order: Vec::new(), index, leaders, preds: HashMap::default(), entries, live: Vec::new(), awaits, start };
+        let mut flow = Flow { order: Vec::new(), index, leaders, preds: HashMap::default(), entries, live: Vec::new(), awaits, start };
         flow.order_and_preds(instrs, table)?;
         flow.liveness(code, instrs, table);
         Ok(flow)
@@ -113,9 +112,10 @@ impl Flow {
             return out;
         }
         if i.falls_through()
-            && let Some(next) = instrs.get(n + 1) {
-                out.push(next.start);
-            }
+            && let Some(next) = instrs.get(n + 1)
+        {
+            out.push(next.start);
+        }
         out.extend(i.jump_target);
         out
     }

@@ -26,10 +26,10 @@ mod values;
 
 use crate::facts::{CodeFacts, Facts, Known};
 use crate::{ExceptionTable, Instr, Opcode, decode};
+use cendre_ir::hash::HashMap;
 use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, State, Value};
 use flow::Flow;
 use state::{Abstract, Kind, Local, Val};
-use cendre_ir::hash::HashMap;
 use std::fmt;
 
 /// Why a code object stays interpreted. Not an error: counted, and shown by `cendre explain`.
@@ -193,14 +193,16 @@ impl Translator<'_> {
         }
         let mut sites: Vec<_> = self.flow.awaits.values().collect();
         sites.sort_by_key(|a| a.site);
-        self.f.await_sites =
-            sites.iter().map(|a| ir::AwaitSite {
+        self.f.await_sites = sites
+            .iter()
+            .map(|a| ir::AwaitSite {
                 call: a.call,
                 get_awaitable: a.get_awaitable,
                 send: a.send,
                 behind: a.behind,
                 callee: self.awaited.get(&a.site).copied(),
-            }).collect();
+            })
+            .collect();
         Ok(self.f)
     }
 
@@ -295,9 +297,10 @@ impl Translator<'_> {
             _ => (op as u8, 0),
         };
         if let (Some((block, v)), Some(at)) = (self.consts.get(&key), self.at)
-            && *block == at {
-                return *v;
-            }
+            && *block == at
+        {
+            return *v;
+        }
         let v = self.value(op, imm, &[], None);
         if let Some(at) = self.at {
             self.consts.insert(key, (at, v));
@@ -318,12 +321,7 @@ impl Translator<'_> {
     }
 
     fn stale(&self) -> Vec<(u32, Value)> {
-        self.locals
-            .iter()
-            .enumerate()
-            .filter(|(_, l)| l.stale)
-            .filter_map(|(n, l)| l.number.map(|(_, v)| (n as u32, v)))
-            .collect()
+        self.locals.iter().enumerate().filter(|(_, l)| l.stale).filter_map(|(n, l)| l.number.map(|(_, v)| (n as u32, v))).collect()
     }
 
     fn handler(&mut self, unit: u32) -> Option<ir::Handler> {
@@ -364,13 +362,7 @@ impl Translator<'_> {
 
     /// The moment at a unit, with the present stack.
     pub fn state_at(&mut self, unit: u32) -> State {
-        let state = FrameState {
-            unit,
-            resume: unit,
-            stack: Self::stack_entries(&self.stack),
-            stale: self.stale(),
-            handler: None,
-        };
+        let state = FrameState { unit, resume: unit, stack: Self::stack_entries(&self.stack), stale: self.stale(), handler: None };
         self.f.state(state)
     }
 
@@ -532,13 +524,8 @@ impl Translator<'_> {
                 self.trace();
                 let target = i.jump_target.ok_or_else(underflow)?;
                 let handler = self.handler(i.offset);
-                let state = FrameState {
-                    unit: i.offset,
-                    resume: target,
-                    stack: Self::stack_entries(&self.stack),
-                    stale: self.stale(),
-                    handler,
-                };
+                let state =
+                    FrameState { unit: i.offset, resume: target, stack: Self::stack_entries(&self.stack), stale: self.stale(), handler };
                 let state = self.f.state(state);
                 self.emit(Op::Poll, Imm::None, &[], 0, Some(state));
                 self.go(target)?;

@@ -18,8 +18,20 @@ fn is_quiet(op: Opcode) -> bool {
     use Opcode::*;
     matches!(
         op,
-        BuildList | BuildTuple | BuildString | BuildSlice | BuildTemplate | BuildInterpolation | LoadCommonConstant | LoadBuildClass
-            | LoadLocals | MakeCell | CopyFreeVars | GetLen | MatchMapping | MatchSequence
+        BuildList
+            | BuildTuple
+            | BuildString
+            | BuildSlice
+            | BuildTemplate
+            | BuildInterpolation
+            | LoadCommonConstant
+            | LoadBuildClass
+            | LoadLocals
+            | MakeCell
+            | CopyFreeVars
+            | GetLen
+            | MatchMapping
+            | MatchSequence
     )
 }
 
@@ -29,13 +41,48 @@ fn is_stack_op(op: Opcode) -> bool {
     is_quiet(op)
         || matches!(
             op,
-            BinarySlice | StoreSlice | DeleteSubscr | BuildSet | BuildMap | CallKw | CallFunctionEx | CallIntrinsic1
-                | CallIntrinsic2 | ConvertValue | FormatSimple | FormatWithSpec | DeleteAttr | DeleteDeref | DeleteGlobal
-                | DeleteName | StoreGlobal | LoadName | StoreName | LoadFromDictOrDeref | LoadFromDictOrGlobals
-                | LoadSuperAttr | LoadSpecial | SetupAnnotations | ImportName | ImportFrom | MakeFunction
-                | SetFunctionAttribute | GetIter | GetYieldFromIter | GetAiter | GetAnext | GetAwaitable | EndAsyncFor
-                | CleanupThrow | MatchKeys | MatchClass | CheckEgMatch | WithExceptStart
-                | RaiseVarargs | Reraise | UnpackEx
+            BinarySlice
+                | StoreSlice
+                | DeleteSubscr
+                | BuildSet
+                | BuildMap
+                | CallKw
+                | CallFunctionEx
+                | CallIntrinsic1
+                | CallIntrinsic2
+                | ConvertValue
+                | FormatSimple
+                | FormatWithSpec
+                | DeleteAttr
+                | DeleteDeref
+                | DeleteGlobal
+                | DeleteName
+                | StoreGlobal
+                | LoadName
+                | StoreName
+                | LoadFromDictOrDeref
+                | LoadFromDictOrGlobals
+                | LoadSuperAttr
+                | LoadSpecial
+                | SetupAnnotations
+                | ImportName
+                | ImportFrom
+                | MakeFunction
+                | SetFunctionAttribute
+                | GetIter
+                | GetYieldFromIter
+                | GetAiter
+                | GetAnext
+                | GetAwaitable
+                | EndAsyncFor
+                | CleanupThrow
+                | MatchKeys
+                | MatchClass
+                | CheckEgMatch
+                | WithExceptStart
+                | RaiseVarargs
+                | Reraise
+                | UnpackEx
         )
 }
 

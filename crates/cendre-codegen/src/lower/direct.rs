@@ -290,7 +290,11 @@ impl Lower<'_> {
         }
         self.decref(code, false, None)?;
         self.store(top, ts, o.ts_datastack_top);
-        if raw { self.jump(done, &[value, t]) } else { self.jump(done, &[value]) }
+        if raw {
+            self.jump(done, &[value, t])
+        } else {
+            self.jump(done, &[value])
+        }
 
         // Unusual ends: exception, leaving, a frame that somebody kept.
         self.b.switch_to_block(finish);
@@ -303,7 +307,11 @@ impl Lower<'_> {
             self.store(more, ts, o.ts_py_recursion_remaining);
         }
         let object = self.iconst(tag::RETURNED);
-        if raw { self.jump(done, &[finished, object]) } else { self.jump(done, &[finished]) }
+        if raw {
+            self.jump(done, &[finished, object])
+        } else {
+            self.jump(done, &[finished])
+        }
 
         self.b.switch_to_block(slow);
         let r = if i.op == Op::CallBound { self.call_slots(i)? } else { self.call_passing(i)? };

@@ -210,7 +210,8 @@ impl Lower<'_> {
                 let exit = self.leave_exit(i)?;
                 let (o, at) = (self.arg(i, 0), self.arg(i, 1));
                 let at = self.index(o, at, exit);
-                let items = if i.op == Op::ListGet { self.load(o, off.list_items) } else { self.b.ins().iadd_imm_s(o, i64::from(off.tuple_items)) };
+                let items =
+                    if i.op == Op::ListGet { self.load(o, off.list_items) } else { self.b.ins().iadd_imm_s(o, i64::from(off.tuple_items)) };
                 let place = self.element(items, at);
                 let v = self.load(place, 0);
                 self.set(i, 0, v);
@@ -335,8 +336,7 @@ impl Lower<'_> {
     fn sequence_next(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let off = *self.env.offsets();
         let list = i.op == Op::ListNext;
-        let (index_at, seq_at) =
-            if list { (off.listiter_index, off.listiter_seq) } else { (off.tupleiter_index, off.tupleiter_seq) };
+        let (index_at, seq_at) = if list { (off.listiter_index, off.listiter_seq) } else { (off.tupleiter_index, off.tupleiter_seq) };
         let it = self.arg(i, 0);
         let done = self.new_block();
         let result = self.b.append_block_param(done, types::I64);

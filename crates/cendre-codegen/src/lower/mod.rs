@@ -14,14 +14,12 @@ mod numbers;
 mod refs;
 
 use crate::{CodegenError, Env, Exit, ExitTable, helpers, tag};
+use cendre_ir::hash::HashMap;
 use cendre_ir::{self as cir, FrameState, Imm, InstData, Op};
-use cranelift_codegen::ir::{
-    self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types,
-};
+use cranelift_codegen::ir::{self, AbiParam, BlockArg, InstBuilder, MemFlagsData, Signature, UserFuncName, condcodes::IntCC, types};
 use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use exits::ExitKey;
-use cendre_ir::hash::HashMap;
 
 /// Signature kinds of helper results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
@@ -428,21 +426,121 @@ impl Lower<'_> {
                 let exit = self.exit(key);
                 self.jump(exit, &[]);
             }
-            Op::LoadLocal | Op::StoreLocal | Op::TakeLocal | Op::PutLocal | Op::SyncInt | Op::SyncFloat | Op::SyncBool
-            | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::LoadStack | Op::LoadWord | Op::ResetStack | Op::Own
-            | Op::OwnNullable | Op::Drop | Op::Looked | Op::CheckBound => self.refs(i)?,
-            Op::UnboxInt | Op::UnboxFloat | Op::UnboxNumber | Op::UnboxBool | Op::TrustInt | Op::TrustFloat | Op::BoxInt | Op::BoxFloat
-            | Op::BoxBool | Op::IAddLeave | Op::ISubLeave | Op::IMulLeave | Op::IFloorDiv | Op::IMod | Op::IAnd | Op::IOr
-            | Op::IXor | Op::IShl | Op::IShr | Op::INeg | Op::INot | Op::ICmp | Op::IToF | Op::FAdd | Op::FSub | Op::FMul
-            | Op::FDiv | Op::FPow | Op::FNeg | Op::FCmp | Op::BNot | Op::Is | Op::IsNull | Op::PtrIs => self.numbers(i)?,
-            Op::GuardType | Op::GuardVersion | Op::GuardClassVersion | Op::GuardIs | Op::GuardNotNull | Op::GuardTrue | Op::AttrInline | Op::AttrSlot
-            | Op::GuardKeys | Op::GuardNoDict | Op::SetInline | Op::SetSlot | Op::GlobalModule | Op::GuardGlobals
-            | Op::GlobalBuiltin | Op::GuardGlobalsAre | Op::GlobalCell | Op::GuardCellEmpty | Op::AttrModule | Op::Size | Op::DictLen | Op::StrLen | Op::ListGet | Op::TupleGet
-            | Op::ListSet | Op::TupleItem | Op::CellGet | Op::CellSet | Op::FloatOverwrite | Op::RangeMore | Op::RangeNext | Op::ListNext
-            | Op::TupleNext | Op::IterDone => self.heap(i)?,
+            Op::LoadLocal
+            | Op::StoreLocal
+            | Op::TakeLocal
+            | Op::PutLocal
+            | Op::SyncInt
+            | Op::SyncFloat
+            | Op::SyncBool
+            | Op::ReloadInt
+            | Op::ReloadFloat
+            | Op::ReloadBool
+            | Op::LoadStack
+            | Op::LoadWord
+            | Op::ResetStack
+            | Op::Own
+            | Op::OwnNullable
+            | Op::Drop
+            | Op::Looked
+            | Op::CheckBound => self.refs(i)?,
+            Op::UnboxInt
+            | Op::UnboxFloat
+            | Op::UnboxNumber
+            | Op::UnboxBool
+            | Op::TrustInt
+            | Op::TrustFloat
+            | Op::BoxInt
+            | Op::BoxFloat
+            | Op::BoxBool
+            | Op::IAddLeave
+            | Op::ISubLeave
+            | Op::IMulLeave
+            | Op::IFloorDiv
+            | Op::IMod
+            | Op::IAnd
+            | Op::IOr
+            | Op::IXor
+            | Op::IShl
+            | Op::IShr
+            | Op::INeg
+            | Op::INot
+            | Op::ICmp
+            | Op::IToF
+            | Op::FAdd
+            | Op::FSub
+            | Op::FMul
+            | Op::FDiv
+            | Op::FPow
+            | Op::FNeg
+            | Op::FCmp
+            | Op::BNot
+            | Op::Is
+            | Op::IsNull
+            | Op::PtrIs => self.numbers(i)?,
+            Op::GuardType
+            | Op::GuardVersion
+            | Op::GuardClassVersion
+            | Op::GuardIs
+            | Op::GuardNotNull
+            | Op::GuardTrue
+            | Op::AttrInline
+            | Op::AttrSlot
+            | Op::GuardKeys
+            | Op::GuardNoDict
+            | Op::SetInline
+            | Op::SetSlot
+            | Op::GlobalModule
+            | Op::GuardGlobals
+            | Op::GlobalBuiltin
+            | Op::GuardGlobalsAre
+            | Op::GlobalCell
+            | Op::GuardCellEmpty
+            | Op::AttrModule
+            | Op::Size
+            | Op::DictLen
+            | Op::StrLen
+            | Op::ListGet
+            | Op::TupleGet
+            | Op::ListSet
+            | Op::TupleItem
+            | Op::CellGet
+            | Op::CellSet
+            | Op::FloatOverwrite
+            | Op::RangeMore
+            | Op::RangeNext
+            | Op::ListNext
+            | Op::TupleNext
+            | Op::IterDone => self.heap(i)?,
             Op::ExcPush | Op::ExcPop | Op::ExcMatches | Op::ExcTrace | Op::ExcForget => self.exceptions(i)?,
-            Op::CallObj | Op::CallStatus | Op::CallBool | Op::CallInt | Op::CallPair | Op::CallQuiet | Op::StackOp
-            | Op::QuietOp | Op::Call | Op::CallPy | Op::CallPyRaw | Op::CallInit | Op::CallBound | Op::GuardCode | Op::FuncDefault | Op::FuncKwDefault | Op::RetInt | Op::RetFloat | Op::AwaitCall | Op::AwaitRaw | Op::AwaitTail | Op::AwaitWords | Op::IsAwaited | Op::PassCall | Op::Send | Op::Yielded | Op::GenNext | Op::Checkpoint
+            Op::CallObj
+            | Op::CallStatus
+            | Op::CallBool
+            | Op::CallInt
+            | Op::CallPair
+            | Op::CallQuiet
+            | Op::StackOp
+            | Op::QuietOp
+            | Op::Call
+            | Op::CallPy
+            | Op::CallPyRaw
+            | Op::CallInit
+            | Op::CallBound
+            | Op::GuardCode
+            | Op::FuncDefault
+            | Op::FuncKwDefault
+            | Op::RetInt
+            | Op::RetFloat
+            | Op::AwaitCall
+            | Op::AwaitRaw
+            | Op::AwaitTail
+            | Op::AwaitWords
+            | Op::IsAwaited
+            | Op::PassCall
+            | Op::Send
+            | Op::Yielded
+            | Op::GenNext
+            | Op::Checkpoint
             | Op::Poll => self.calls(i)?,
         }
         Ok(())

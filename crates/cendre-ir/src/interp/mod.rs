@@ -25,9 +25,17 @@ pub enum End {
     Returned(Val),
     Raised(ObjRef),
     /// The interpreter goes on at `resume` with this stack.
-    Left { unit: u32, resume: u32, stack: Vec<Val> },
+    Left {
+        unit: u32,
+        resume: u32,
+        stack: Vec<Val>,
+    },
     /// Suspended: what was yielded, where to go on, the stack without it.
-    Yielded { value: Val, resume: u32, stack: Vec<Val> },
+    Yielded {
+        value: Val,
+        resume: u32,
+        stack: Vec<Val>,
+    },
 }
 
 /// The end of a run, and the frame's slots at that moment (owned, boxed).
@@ -39,14 +47,7 @@ pub struct Outcome {
 
 /// Runs a verified function. `locals` and `stack` are the frame's, owned. `Err` says what the world or the interpreter cannot do
 /// (never a result of the function).
-pub fn run(
-    f: &Function,
-    world: &mut dyn World,
-    entry: Block,
-    locals: Vec<Val>,
-    stack: Vec<Val>,
-    fuel: u64,
-) -> Result<Outcome, String> {
+pub fn run(f: &Function, world: &mut dyn World, entry: Block, locals: Vec<Val>, stack: Vec<Val>, fuel: u64) -> Result<Outcome, String> {
     let mut m = Machine { f, world, locals, stack, values: vec![None; f.values.len()], fuel };
     m.locals.resize(f.nlocals as usize, Val::Null);
     m.stack.resize((f.stack_size as usize).max(m.stack.len()), Val::Null);
@@ -383,8 +384,16 @@ impl Machine<'_> {
             }
 
             (
-                Op::IAddLeave | Op::ISubLeave | Op::IMulLeave | Op::IFloorDiv | Op::IMod | Op::IAnd | Op::IOr | Op::IXor
-                | Op::IShl | Op::IShr,
+                Op::IAddLeave
+                | Op::ISubLeave
+                | Op::IMulLeave
+                | Op::IFloorDiv
+                | Op::IMod
+                | Op::IAnd
+                | Op::IOr
+                | Op::IXor
+                | Op::IShl
+                | Op::IShr,
                 _,
             ) => {
                 let r = arith::int_binary(d.op, self.int(a(0))?, self.int(a(1))?);

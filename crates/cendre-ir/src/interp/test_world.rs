@@ -148,9 +148,7 @@ impl TestWorld {
             Literal::Str(s) => Data::Str(s.clone()),
             Literal::List(items) => Data::List(items.iter().filter_map(|i| self.make_object(i)).collect()),
             Literal::Tuple(items) => Data::Tuple(items.iter().filter_map(|i| self.make_object(i)).collect()),
-            Literal::Instance(attrs) => {
-                Data::Instance(attrs.iter().filter_map(|(o, v)| Some((*o, self.make_object(v)?))).collect())
-            }
+            Literal::Instance(attrs) => Data::Instance(attrs.iter().filter_map(|(o, v)| Some((*o, self.make_object(v)?))).collect()),
             Literal::Cell(v) => Data::Cell(self.make_object(v)),
             Literal::Range(start, stop, step) => {
                 let (span, step) = if *step > 0 { (stop - start, *step) } else { (start - stop, *step) };

@@ -4,9 +4,7 @@
 //! gives the same functions.
 
 use cendre_ir::interp::{End, Literal, TestWorld, Val, World, run};
-use cendre_ir::{
-    Block, Cond, Entry, FrameState, Function, Handler, Imm, InstData, ObjId, Op, StackEntry, Target, Type, Value,
-};
+use cendre_ir::{Block, Cond, Entry, FrameState, Function, Handler, Imm, InstData, ObjId, Op, StackEntry, Target, Type, Value};
 
 /// What the helper answers, in turn.
 pub const SCRIPT: &str = "True, False bump, raise \"oops\", True, True, True, False, True, True bump, True, raise \"last\"";
@@ -84,9 +82,8 @@ impl Maker<'_> {
                 s.floats.extend(self.push(b, Op::ConstFloat, Imm::Float(f64::to_bits(x)), &[], None));
             }
             2..5 => {
-                let ops = [
-                    Op::IAddLeave, Op::ISubLeave, Op::IMulLeave, Op::IFloorDiv, Op::IMod, Op::IAnd, Op::IOr, Op::IXor, Op::IShl, Op::IShr,
-                ];
+                let ops =
+                    [Op::IAddLeave, Op::ISubLeave, Op::IMulLeave, Op::IFloorDiv, Op::IMod, Op::IAnd, Op::IOr, Op::IXor, Op::IShl, Op::IShr];
                 let op = ops[self.rng.below(ops.len())];
                 if let Some(a) = pick2(self.rng, &s.ints) {
                     let st = self.state(s);
@@ -258,7 +255,13 @@ pub fn function(rng: &mut Rng, wanted: Wanted) -> Function {
     }
     let v = m.push(handler, Op::LoadStack, Imm::Int(0), &[], None);
     m.push(handler, Op::ResetStack, Imm::None, &[], None);
-    let st = FrameState { unit: 1, resume: 1, stack: v.map(|value| StackEntry { value, own: true }).into_iter().collect(), stale: vec![], handler: None };
+    let st = FrameState {
+        unit: 1,
+        resume: 1,
+        stack: v.map(|value| StackEntry { value, own: true }).into_iter().collect(),
+        stale: vec![],
+        handler: None,
+    };
     m.push(handler, Op::Leave, Imm::None, &[], Some(st));
     m.f
 }

@@ -4,17 +4,18 @@
 //! is the instruction that CPython's traceback shows for it; errors that belong to the CALL are left to an ordinary call.
 //! Read docs/internals/awaits.md, then `../protocol.rs` for callees that are no Python functions.
 
+use super::bind::{self, Bind};
 use super::data::{self, AwaitSite};
 use super::finished::finished;
 use super::run::{link_exceptions, may_run, ran, run};
 use super::send::answer;
-use super::bind::{self, Bind};
 use super::{pass, shell};
 use crate::binding::Args;
 use crate::body::{self, BodyResult};
 use crate::driver::{self, Subject};
-use crate::{compiler, ext, frames, numbers, protocol};
+use crate::ops::vector::call_owned;
 use crate::record::{self, CodeRecord, State};
+use crate::{compiler, ext, frames, numbers, protocol};
 use cendre_cpython::api;
 use cendre_cpython::code::CodeUnit;
 use cendre_cpython::ffi::{self, PyObject};
@@ -25,7 +26,6 @@ use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
-use crate::ops::vector::call_owned;
 use core::ptr;
 
 /// How an awaited call ended.
@@ -47,13 +47,7 @@ pub enum Answer {
 /// # Safety
 /// `f` and the `n` objects at `args` are alive, and those that the caller keeps stay so during the call; the GIL is held. Runs Python code.
 #[inline(always)]
-pub unsafe fn call_function(
-    ts: *mut ThreadState,
-    f: *mut FunctionObject,
-    args: *const *mut PyObject,
-    n: usize,
-    own: u64,
-) -> Answer {
+pub unsafe fn call_function(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize, own: u64) -> Answer {
     // SAFETY: the caller's contract. Where the versions agree the record has a body: without one its version is `!0`.
     unsafe {
         let record = record::find((*f).func_code.cast());
@@ -250,14 +244,7 @@ pub unsafe extern "C" fn enter(
 
 /// The awaited call of what is no function; `args[-1]` is a scratch word, and so is `args[-2]` where `room` says so. `own`: as for [`call_function`].
 #[inline(never)]
-unsafe fn call_other(
-    ts: *mut ThreadState,
-    callable: *mut PyObject,
-    args: *mut *mut PyObject,
-    n: usize,
-    room: bool,
-    own: u64,
-) -> Answer {
+unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize, room: bool, own: u64) -> Answer {
     // SAFETY: as for `call_function`.
     unsafe {
         if refcount::type_of(callable) != &raw mut ext::PyMethod_Type {

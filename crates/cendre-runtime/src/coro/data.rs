@@ -45,8 +45,7 @@ pub struct ResumeCell {
 }
 
 impl ResumeCell {
-    pub(super) const EMPTY: ResumeCell =
-        ResumeCell { instr_ptr: ptr::null_mut(), record: ptr::null_mut(), body: ptr::null(), at: 0 };
+    pub(super) const EMPTY: ResumeCell = ResumeCell { instr_ptr: ptr::null_mut(), record: ptr::null_mut(), body: ptr::null(), at: 0 };
 
     /// Remembers a suspended generator that [`super::resumable`] found, before it is resumed.
     ///

@@ -367,7 +367,14 @@ pub unsafe extern "C" fn pass_call(ts: *mut ThreadState, fr: *mut Frame, form: i
 ///
 /// # Safety
 /// As for [`pass_call`].
-pub unsafe extern "C" fn await_words(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite, form: i64, count: i64, own: u64) -> BodyResult {
+pub unsafe extern "C" fn await_words(
+    ts: *mut ThreadState,
+    fr: *mut Frame,
+    site: *mut AwaitSite,
+    form: i64,
+    count: i64,
+    own: u64,
+) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
         let words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };

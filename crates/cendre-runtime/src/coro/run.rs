@@ -15,6 +15,7 @@ use crate::stats::{self, Counter};
 use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::gc;
 use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
@@ -22,7 +23,6 @@ use cendre_cpython::monitoring::event;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
-use cendre_cpython::gc;
 use core::ptr;
 
 /// Whether a body of this record may be entered now: compiled, no event waits, nobody watches, recursion and C stack left.
@@ -89,13 +89,7 @@ pub unsafe fn resumable(ts: *mut ThreadState, g: *mut GenObject, sent: *mut PyOb
 /// # Safety
 /// As answered by [`resumable`] just now; the GIL is held. Runs Python code.
 #[inline]
-pub unsafe fn resume(
-    ts: *mut ThreadState,
-    g: *mut GenObject,
-    record: *mut CodeRecord,
-    at: u64,
-    sent: *mut PyObject,
-) -> BodyResult {
+pub unsafe fn resume(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecord, at: u64, sent: *mut PyObject) -> BodyResult {
     // SAFETY: the caller's contract; a suspended frame has room for the value that is sent.
     unsafe {
         (*record).coro.stats.resumed += 1;

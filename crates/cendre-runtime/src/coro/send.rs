@@ -171,12 +171,7 @@ pub fn foreign_receivers() -> usize {
 ///
 /// # Safety
 /// Called by machine code in `fr` at a FOR_ITER; `iterator` is borrowed.
-pub unsafe extern "C" fn gen_next(
-    ts: *mut ThreadState,
-    fr: *mut Frame,
-    iterator: *mut PyObject,
-    cell: *mut ResumeCell,
-) -> BodyResult {
+pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator: *mut PyObject, cell: *mut ResumeCell) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
         if refcount::type_of(iterator) == &raw mut ffi::PyGen_Type {

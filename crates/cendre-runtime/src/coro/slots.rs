@@ -8,8 +8,8 @@
 
 use super::run::{clear, resumable, resume};
 use crate::body;
-use crate::gil::{self, Gil};
 use crate::entries::executor;
+use crate::gil::{self, Gil};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::genobject::{GenObject, frame_state};
@@ -158,10 +158,7 @@ unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) 
     }
 }
 
-unsafe fn am_send(
-    result: body::BodyResult,
-    out: *mut *mut PyObject,
-) -> ffi::PySendResult {
+unsafe fn am_send(result: body::BodyResult, out: *mut *mut PyObject) -> ffi::PySendResult {
     // SAFETY: the slot's caller passes a place for the result.
     unsafe {
         *out = result.value as *mut PyObject;

@@ -98,11 +98,7 @@ unsafe fn exec_type() -> *mut PyTypeObject {
         if !cell.is_null() {
             return *cell;
         }
-        let methods = Box::leak(Box::new([
-            method(c"get_opcode", get_opcode),
-            method(c"get_oparg", get_oparg),
-            ffi::PyMethodDef::zeroed(),
-        ]));
+        let methods = Box::leak(Box::new([method(c"get_opcode", get_opcode), method(c"get_oparg", get_oparg), ffi::PyMethodDef::zeroed()]));
         let mut ty: Box<PyTypeObject> = Box::new(core::mem::zeroed());
         ty.ob_base.ob_base.ob_refcnt.refcnt_and_flags.ob_refcnt = 1;
         ty.tp_name = c"cendre._cendre.executor".as_ptr();

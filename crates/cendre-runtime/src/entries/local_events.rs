@@ -83,11 +83,7 @@ pub unsafe fn disable() {
     }
 }
 
-unsafe extern "C" fn set_local_events(
-    module: *mut PyObject,
-    args: *mut *mut PyObject,
-    n: ffi::Py_ssize_t,
-) -> *mut PyObject {
+unsafe extern "C" fn set_local_events(module: *mut PyObject, args: *mut *mut PyObject, n: ffi::Py_ssize_t) -> *mut PyObject {
     // SAFETY: called by CPython as the function of `set_local_events`, with `n` borrowed arguments.
     unsafe {
         let Some(original) = *ORIGINAL.get() else {

@@ -9,8 +9,8 @@
 use crate::body;
 use crate::driver;
 use crate::frames;
-use crate::ops;
 use crate::gil::Gil;
+use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -81,8 +81,7 @@ static DEF: Def = Def(ffi::PyMethodDef {
 pub unsafe fn is_callback(o: *mut PyObject) -> bool {
     // SAFETY: the class is checked before the definition is read.
     unsafe {
-        refcount::type_of(o) == &raw mut ffi::PyCFunction_Type
-            && core::ptr::eq((*o.cast::<CFunctionObject>()).m_ml, &raw const DEF.0)
+        refcount::type_of(o) == &raw mut ffi::PyCFunction_Type && core::ptr::eq((*o.cast::<CFunctionObject>()).m_ml, &raw const DEF.0)
     }
 }
 
@@ -146,11 +145,7 @@ unsafe fn set_events(code: *mut CodeObject, events: c_int) {
 unsafe fn lasting(code: *mut CodeObject) -> c_int {
     // SAFETY: a live code object.
     let flags = unsafe { (*code).co_flags };
-    if flags & (co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR) != 0 {
-        PY_START | PY_RESUME
-    } else {
-        0
-    }
+    if flags & (co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR) != 0 { PY_START | PY_RESUME } else { 0 }
 }
 
 /// Arms the events for a record that has a body.
@@ -232,10 +227,7 @@ unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, u
         let Some(artifact) = &(*record).artifact else { return true };
         let Some(at) = artifact.entry_at(unit) else { return true };
         let body = artifact.body();
-        if (*ts).eval_breaker & eval_breaker::EVENTS_MASK != 0
-            || !(*record).may_run((*ts).eval_breaker)
-            || frames::low_stack(ts)
-        {
+        if (*ts).eval_breaker & eval_breaker::EVENTS_MASK != 0 || !(*record).may_run((*ts).eval_breaker) || frames::low_stack(ts) {
             return true;
         }
         stats::count(Counter::Events);

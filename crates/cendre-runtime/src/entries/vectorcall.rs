@@ -20,14 +20,14 @@ use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
+use cendre_cpython::monitoring::TOOL_IDS;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
-use cendre_cpython::interp;
-use cendre_cpython::monitoring::TOOL_IDS;
+use cendre_ir::hash::HashMap;
 use core::ffi::{CStr, c_char, c_int, c_void};
 use core::ptr;
-use cendre_ir::hash::HashMap;
 
 struct Wrapped {
     /// Function and the version that it had.
@@ -59,12 +59,7 @@ unsafe fn is_plain(code: *mut CodeObject) -> bool {
 
 type Vectorcall = unsafe extern "C" fn(*mut PyObject, *const *mut PyObject, usize, *mut PyObject) -> *mut PyObject;
 
-unsafe extern "C" fn wrapper(
-    func: *mut PyObject,
-    args: *const *mut PyObject,
-    nargsf: usize,
-    kwnames: *mut PyObject,
-) -> *mut PyObject {
+unsafe extern "C" fn wrapper(func: *mut PyObject, args: *const *mut PyObject, nargsf: usize, kwnames: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython as the vectorcall of a function that `wrap` was called for.
     unsafe {
         let ts = ThreadState::current();
@@ -110,7 +105,8 @@ unsafe fn interpreted(
     unsafe {
         let n = nargsf & !ffi::PY_VECTORCALL_ARGUMENTS_OFFSET;
         let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
-        if let (Some(slots), true) = (caller_slots(ts, f.cast(), args, n, kwnames), optimized && interp::eval_frame((*ts).interp).is_null()) {
+        if let (Some(slots), true) = (caller_slots(ts, f.cast(), args, n, kwnames), optimized && interp::eval_frame((*ts).interp).is_null())
+        {
             return frames::interpret_moved(ts, f, args, n, kwnames, slots);
         }
         let original: Vectorcall = core::mem::transmute(env::python_vectorcall());
@@ -402,9 +398,8 @@ unsafe extern "C" fn audit(event: *const c_char, args: *mut PyObject, _: *mut c_
     // SAFETY: called by CPython with a C string and a tuple or null, in any interpreter, mostly with the GIL held; our events always with it.
     unsafe {
         let event = CStr::from_ptr(event);
-        let watches = event == c"sys.settrace"
-            || event == c"sys.setprofile"
-            || (event == c"sys.monitoring.register_callback" && !is_ours(args));
+        let watches =
+            event == c"sys.settrace" || event == c"sys.setprofile" || (event == c"sys.monitoring.register_callback" && !is_ours(args));
         if watches && gil::is_main(ThreadState::current()) && entries::kind() == Kind::Vectorcall {
             let w = WRAPPED.get();
             let functions: Vec<_> = w.functions.iter().flat_map(|t| t.keys().copied()).collect();
@@ -445,8 +440,7 @@ pub unsafe fn tools_in_use() -> bool {
         let ours = super::monitor::tool_bit();
         let tools = (*interp::monitors(interpreter)).tools;
         let names = interp::field::<[*mut PyObject; TOOL_IDS]>(interpreter, interp::MONITORING_TOOL_NAMES);
-        tools.iter().any(|t| *t & !ours != 0)
-            || (*names).iter().enumerate().any(|(id, name)| !name.is_null() && 1u8 << id & ours == 0)
+        tools.iter().any(|t| *t & !ours != 0) || (*names).iter().enumerate().any(|(id, name)| !name.is_null() && 1u8 << id & ours == 0)
     }
 }
 

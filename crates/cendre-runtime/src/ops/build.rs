@@ -3,11 +3,11 @@
 //! Invariant: a container under construction is not on the stack, so nobody sees it unfinished; the pieces are, so the
 //! collector counts them. Read `mod.rs` for inputs and outputs.
 
-use super::stack::{Objects, empty_str, fail, finish, object, pop, push};
 use super::stack::{OK, RAISED};
+use super::stack::{Objects, empty_str, fail, finish, object, pop, push};
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
-use cendre_cpython::ffi::{self, PyObject, Py_ssize_t};
+use cendre_cpython::ffi::{self, Py_ssize_t, PyObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount::decref;
 use cendre_cpython::tstate::ThreadState;

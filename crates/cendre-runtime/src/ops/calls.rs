@@ -9,6 +9,7 @@ use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, pu
 use crate::binding::{self, Args};
 use crate::entries::vectorcall;
 use crate::frames;
+use cendre_cpython::StackRef;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
@@ -19,7 +20,6 @@ use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount::{self, decref, incref, new_ref};
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::tupleobject::TupleObject;
-use cendre_cpython::StackRef;
 
 /// `PY_VECTORCALL_ARGUMENTS_OFFSET`.
 const ARGUMENTS_OFFSET: usize = 1 << (usize::BITS - 1);
@@ -53,11 +53,7 @@ unsafe fn call_inline(ts: *mut ThreadState, func: StackRef, args: *const StackRe
     unsafe {
         let f: *mut FunctionObject = func.as_ptr().cast();
         let code: *mut CodeObject = (*f).func_code.cast();
-        let locals = if (*code).co_flags & co_flags::OPTIMIZED != 0 {
-            core::ptr::null_mut()
-        } else {
-            new_ref((*f).func_globals)
-        };
+        let locals = if (*code).co_flags & co_flags::OPTIMIZED != 0 { core::ptr::null_mut() } else { new_ref((*f).func_globals) };
         let frame = api::_PyEvalFramePushAndInit(ts, func, locals, args, n, kwnames, core::ptr::null_mut());
         if frame.is_null() {
             return core::ptr::null_mut();
@@ -70,10 +66,7 @@ unsafe fn call_inline(ts: *mut ThreadState, func: StackRef, args: *const StackRe
 #[inline(always)]
 unsafe fn handle_events(ts: *mut ThreadState) -> bool {
     // SAFETY: ts is the running thread's state; the word is volatile because other threads set its bits.
-    unsafe {
-        (&raw const (*ts).eval_breaker).read_volatile() & eval_breaker::EVENTS_MASK == 0
-            || api::_Py_HandlePending(ts) == 0
-    }
+    unsafe { (&raw const (*ts).eval_breaker).read_volatile() & eval_breaker::EVENTS_MASK == 0 || api::_Py_HandlePending(ts) == 0 }
 }
 
 /// Behind a call of a non-Python callable: the result, or null if an event's handler raised.

@@ -140,12 +140,7 @@ pub unsafe extern "C" fn exception_matches(ts: *mut ThreadState, exc: *mut PyObj
 ///
 /// # Safety
 /// As for [`exception_matches`]; `classes` are `n`.
-pub unsafe extern "C" fn exception_matches_any(
-    ts: *mut ThreadState,
-    exc: *mut PyObject,
-    classes: *const *mut PyObject,
-    n: usize,
-) -> i32 {
+pub unsafe extern "C" fn exception_matches_any(ts: *mut ThreadState, exc: *mut PyObject, classes: *const *mut PyObject, n: usize) -> i32 {
     // SAFETY: the contract. In a tuple only classes are allowed, no tuples.
     unsafe {
         let classes = core::slice::from_raw_parts(classes, n);

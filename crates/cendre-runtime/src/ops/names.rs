@@ -121,11 +121,7 @@ pub unsafe extern "C" fn op_store_name(_ts: *mut ThreadState, fr: *mut Frame, op
             ffi::PyErr_Format(ffi::PyExc_SystemError, c"no locals found when storing %R".as_ptr(), key);
             return fail(fr);
         }
-        let err = if ffi::PyDict_CheckExact(ns) != 0 {
-            ffi::PyDict_SetItem(ns, key, value)
-        } else {
-            ffi::PyObject_SetItem(ns, key, value)
-        };
+        let err = if ffi::PyDict_CheckExact(ns) != 0 { ffi::PyDict_SetItem(ns, key, value) } else { ffi::PyObject_SetItem(ns, key, value) };
         finish_status(fr, err != 0)
     }
 }
@@ -443,11 +439,8 @@ pub unsafe extern "C" fn op_load_special(_ts: *mut ThreadState, fr: *mut Frame, 
         }
         if found == 0 {
             let owner = object(fr, 1);
-            let format = if api::_PyEval_SpecialMethodCanSuggest(owner, oparg as c_int) != 0 {
-                (*row).error_suggestion
-            } else {
-                (*row).error
-            };
+            let format =
+                if api::_PyEval_SpecialMethodCanSuggest(owner, oparg as c_int) != 0 { (*row).error_suggestion } else { (*row).error };
             ffi::PyErr_Format(ffi::PyExc_TypeError, format, owner);
         }
         fail(fr)

@@ -10,12 +10,12 @@ use super::stack::{drop_to, type_name};
 use crate::body::BodyResult;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListObject;
 use cendre_cpython::refcount::new_ref;
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::{HeapTypeObject, tp_flags};
-use cendre_cpython::funcobject::FunctionObject;
 
 /// Tag of [`for_iter`]: an item.
 pub const ITEM: u64 = 0;
@@ -284,4 +284,3 @@ pub unsafe extern "C" fn dealloc(o: *mut PyObject) {
     // SAFETY: the caller's contract.
     unsafe { api::_Py_Dealloc(o) }
 }
-

@@ -85,7 +85,12 @@ unsafe fn has_stack(ts: *mut ThreadState) -> bool {
 ///
 /// # Safety
 /// The pointers are alive; `nargsf` as in the vectorcall protocol; the GIL is held.
-pub unsafe extern "C" fn call_vector(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
+pub unsafe extern "C" fn call_vector(
+    ts: *mut ThreadState,
+    callable: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+) -> *mut PyObject {
     // SAFETY: the caller's contract; the callable outlives the call.
     unsafe {
         let n = nargsf & !OFFSET;
@@ -153,9 +158,10 @@ pub unsafe extern "C" fn call_owned(
                     return res;
                 }
                 if vectorcall::settle(ts, f)
-                    && let Some(res) = call_python(ts, f, args, n, mask) {
-                        return res;
-                    }
+                    && let Some(res) = call_python(ts, f, args, n, mask)
+                {
+                    return res;
+                }
             }
             // As the interpreter's own vectorcall would, but for the references.
             let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
