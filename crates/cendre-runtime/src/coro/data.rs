@@ -207,6 +207,8 @@ pub struct CoroData {
     pub shelf: *mut GenObject,
     /// Their number, and of those that are out in line.
     pub shelved: usize,
+    /// Shells that were made because the shelf was empty.
+    pub made: usize,
     /// Cells of the places in this code that resume generators.
     #[expect(clippy::vec_box, reason = "machine code holds their addresses")]
     pub(super) cells: Vec<Box<ResumeCell>>,
@@ -230,6 +232,7 @@ impl Default for CoroData {
             resume_at: Vec::new(),
             shelf: ptr::null_mut(),
             shelved: 0,
+            made: 0,
             cells: Vec::new(),
             wanted: 0,
             compiled_for_awaits: false,

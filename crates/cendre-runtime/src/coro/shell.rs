@@ -65,6 +65,7 @@ unsafe fn make(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObjec
             (*made).gi_origin_or_finalizer = core::ptr::null_mut();
         }
         (*record).coro.stats.shells_made += 1;
+        (*record).coro.made = (*record).coro.made.saturating_add(1);
         made
     }
 }
@@ -103,7 +104,8 @@ unsafe fn reusable(g: *mut GenObject) -> bool {
 pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
     // SAFETY: the caller's contract.
     unsafe {
-        if reusable(g) && (*record).coro.shelved < MOST {
+        // Never more than calls have asked for at a time: an object that CPython made for calls that never ask would only lie here.
+        if reusable(g) && (*record).coro.shelved < (*record).coro.made.min(MOST) {
             if gc::is_tracked(g.cast()) {
                 ffi::PyObject_GC_UnTrack(g.cast());
             }
