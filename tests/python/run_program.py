@@ -163,6 +163,17 @@ class Compiler:
         return [n for n, f in functions.items() if self.jit.is_compiled(f)] if self.jit else []
 
 
+def disturb():
+    """With CENDRE_TEST_EVENTS=1 another thread wants the GIL all the time, so that events wait at most places."""
+    if os.environ.get("CENDRE_TEST_EVENTS") == "1":
+        sys.setswitchinterval(1e-6)
+        def spin():
+            while True:
+                pass
+        import _thread
+        _thread.start_new_thread(spin, ())
+
+
 def child(path, mode, only, out):
     """Runs the cases; one JSON line each run into `out`."""
     faulthandler.enable()
@@ -171,6 +182,7 @@ def child(path, mode, only, out):
     depth_before = depth()
     compiler = Compiler(mode)
     module = load(path)
+    disturb()
     functions = functions_of(module)
     must = demanded(module, functions)
     cases = [(n, t) for n, t in module.cases() if only is None or n == only]

@@ -44,6 +44,14 @@ def test_program_with_cpythons_own_jit(name, mode):
     assert not problems, "\n\n".join(problems)
 
 
+@pytest.mark.parametrize("name", ["coroutines", "frames", "handlers", "lifetimes", "sites"])
+def test_program_while_events_wait(name):
+    """Another thread wants the GIL all the time: machine code gives way at its checkpoints, awaited calls are declined at random moments."""
+    got = support.run(NAMES[name], "warm", None, CENDRE_TEST_EVENTS="1")
+    problems = support.compare(support.plain(NAMES[name]), got)
+    assert not problems, "\n\n".join(problems)
+
+
 @pytest.mark.parametrize("name", NAMES)
 def test_program_is_deterministic(name):
     """A plain run equals a plain run in development mode: else a difference would prove nothing about cendre."""
