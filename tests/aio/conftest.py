@@ -10,7 +10,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 
 
 @pytest.fixture(autouse=True)
-def not_for_ever():
-    faulthandler.dump_traceback_later(240, exit=True)
+def not_for_ever(request):
+    faulthandler.dump_traceback_later(240 if not request.node.get_closest_marker("long") else 1800, exit=True)
     yield
     faulthandler.cancel_dump_traceback_later()

@@ -31,7 +31,7 @@ print(cendre.aio.stats()["resumed_in_place"])
 
 def run(*argv, **more):
     env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | more
-    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=400, stdin=subprocess.DEVNULL)
+    return subprocess.run(argv, env=env, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
 
 
 def cendre(*argv, **more):
@@ -65,26 +65,39 @@ def test_explain():
     assert "went on in place" in done.stdout and "children and" in done.stdout
 
 
-MODULES = "futures taskgroups locks queues timeouts waitfor runners eager_task_factory".split()
-PRESENT = [m for m in MODULES if importlib.util.find_spec("test") and importlib.util.find_spec(f"test.test_asyncio.test_{m}")] \
-    if importlib.util.find_spec("test") and importlib.util.find_spec("test.test_asyncio") else []
-LIMITS = processes.Limits(test_seconds=200, module_seconds=400, resources="")
+QUICK = "queues waitfor locks".split()
+MODULES = [*QUICK, *"futures tasks taskgroups timeouts runners eager_task_factory".split()]
+HERE = importlib.util.find_spec("test") and importlib.util.find_spec("test.test_asyncio")
+LIMITS = processes.Limits(test_seconds=200, module_seconds=900, resources="")
+needs_suite = pytest.mark.skipif(not HERE, reason="this Python comes without CPython's test suite (package `test`)")
 
 
 @functools.cache
-def ran(module, entries=None, policy=None):
-    """What becomes of a module's tests: plain, or compiled at first sight under a policy."""
-    env = modes.environment("all", entries) | {"CENDRE_TASKS": policy} if policy else modes.environment("plain")
-    return processes.run_module(f"test.test_asyncio.test_{module}", env, LIMITS)
+def plainly(module):
+    """What becomes of a module's tests without cendre."""
+    return processes.run_module(f"test.test_asyncio.test_{module}", modes.environment("plain"), LIMITS)
 
 
-@pytest.mark.skipif(not PRESENT, reason="this Python comes without CPython's test suite (package `test`)")
-@pytest.mark.parametrize("policy", ["exact"])
-@pytest.mark.parametrize("module", PRESENT or ["none"])
-def test_asyncios_own_tests(module, policy):
-    """Same outcome for each test id as without cendre, with everything compiled at first sight."""
-    plain, got = ran(module), ran(module, "executor", policy)
+def compare_module(module, policy, mode):
+    """Same outcome for each test id as without cendre; returns how many passed."""
+    plain = plainly(module)
+    got = processes.run_module(f"test.test_asyncio.test_{module}", modes.environment(mode, "executor", fast=True) | {"CENDRE_TASKS": policy}, LIMITS)
     assert plain["tests"] and not plain["crashes"], plain
     compared = outcomes.compare(plain, got, outcomes.skips(), set())
     assert not compared.differs, "\n".join(f"{test}: {have['outcome']}: {have['why']}" for test, have in compared.differs.items())
     assert compared.passed > 0 and got["compiled"][0]["compiled"] > 0
+
+
+@needs_suite
+@pytest.mark.parametrize("module", QUICK)
+def test_asyncios_own_tests(module):
+    """Compiled after a few calls."""
+    compare_module(module, "exact", "warm")
+
+
+@needs_suite
+@pytest.mark.long
+@pytest.mark.parametrize("policy", ["off", "exact"])
+@pytest.mark.parametrize("module", MODULES)
+def test_asyncios_own_tests_compiled_at_first_sight(module, policy):
+    compare_module(module, policy, "all")
