@@ -122,6 +122,13 @@ pub enum ObjFact {
     Other,
 }
 
+/// Which operand of a BINARY_OP_EXTEND is a float; the other one is a small int.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum FloatSide {
+    Left,
+    Right,
+}
+
 /// Where a global name is read: addresses of two words (see the runtime's `globals.rs`), and what is there now.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct GlobalCells {
@@ -153,6 +160,8 @@ pub trait Facts {
     fn class(&self, class: ObjId) -> Option<ClassFact>;
     /// The type that has this version tag, if it is still there.
     fn type_version(&self, version: u32) -> Option<ObjId>;
+    /// What the description in the cache of a BINARY_OP_EXTEND is for, if that is a float and an int.
+    fn float_side(&self, descr: u64) -> Option<FloatSide>;
     /// The inline cache of the attribute site at a unit: its address.
     fn attr_cache(&self, unit: u32) -> Option<u64>;
     /// Somebody awaits what the function returns.

@@ -5,7 +5,9 @@
 //! `CENDRE_DECODE_CORPUS=file` translates another file of the same format as well.
 
 use cendre_bytecode::Opcode;
-use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact, Parameters};
+use cendre_bytecode::facts::{
+    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters,
+};
 use cendre_bytecode::translate::translate;
 use cendre_ir::ObjId;
 use std::collections::BTreeMap;
@@ -54,6 +56,9 @@ impl Facts for Invented {
     fn global_cells(&self, name: ObjId) -> Option<GlobalCells> {
         // Some names through cells, some by the versions in their caches.
         (!name.0.is_multiple_of(3)).then_some(GlobalCells { module: 64, builtin: 72, in_module: name.0 % 3 == 1, value: ObjId(5000) })
+    }
+    fn float_side(&self, descr: u64) -> Option<FloatSide> {
+        [None, Some(FloatSide::Left), Some(FloatSide::Right)][descr as usize % 3]
     }
     fn function_version(&self, _version: u32) -> Option<FunctionFact> {
         None

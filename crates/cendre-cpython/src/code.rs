@@ -102,6 +102,21 @@ layout! {
     }
 }
 
+/// A function of two operands in a [`BinaryOpDescr`].
+type OfOperands<T> = Option<unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> T>;
+
+layout! {
+    /// `_PyBinaryOpSpecializationDescr`: what a BINARY_OP_EXTEND does.
+    pub struct BinaryOpDescr = "_PyBinaryOpSpecializationDescr" {
+        /// `NB_*`.
+        pub oparg: c_int,
+        /// Whether the operands are of the kinds that it is for; runs no Python code.
+        pub guard: OfOperands<c_int>,
+        /// The operation.
+        pub action: OfOperands<*mut PyObject>,
+    }
+}
+
 /// Bits of [`CodeObject::co_flags`].
 pub mod co_flags {
     use core::ffi::c_int;

@@ -7,7 +7,7 @@
 use crate::table::StructLayout;
 use crate::{
     cell::CellObject,
-    code::CodeObject,
+    code::{BinaryOpDescr, CodeObject},
     dict::{DictKeys, DictObject, DictValues, KeyEntry, UnicodeEntry},
     ffi::{PyObject, PyTypeObject, PyVarObject},
     floatobject::FloatObject,
@@ -250,6 +250,7 @@ pub const TABLES: &[StructLayout] = &[
     ThreadStateImpl::LAYOUT,
     GenObject::LAYOUT,
     CodeObject::LAYOUT,
+    BinaryOpDescr::LAYOUT,
     FunctionObject::LAYOUT,
     ExecutorLinkListNode::LAYOUT,
     VmData::LAYOUT,

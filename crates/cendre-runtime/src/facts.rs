@@ -11,11 +11,14 @@ use crate::kept::Kept;
 use crate::record::CodeRecord;
 use cendre_bytecode::Opcode;
 use cendre_bytecode::decode::no_executors;
-use cendre_bytecode::facts::{ClassFact, CodeFacts, Const, ConstFact, Facts, FunctionFact, GlobalCells, Known, ObjFact, Parameters};
-use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_bytecode::facts::{
+    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters,
+};
+use cendre_cpython::code::{BinaryOpDescr, CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::funcobject::{FUNC_VERSION_FIRST_VALID, FunctionObject};
+use cendre_cpython::owned::Owned;
 use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::{api, interp, refcount};
 use cendre_ir::ObjId;
@@ -320,6 +323,27 @@ impl Facts for LiveFacts {
             }
             let value = (*DictKeys::unicode_entries(keys).add(index as usize)).me_value;
             (!value.is_null()).then(|| id(value))
+        }
+    }
+
+    fn float_side(&self, descr: u64) -> Option<FloatSide> {
+        if descr == 0 {
+            return None;
+        }
+        // SAFETY: descriptions are static, in CPython's specialiser; their guards look at the types and values of any two objects.
+        unsafe {
+            let guard = (*(descr as *const BinaryOpDescr)).guard?;
+            let one = Owned::from_new(ffi::PyLong_FromLong(1));
+            let half = Owned::from_new(ffi::PyFloat_FromDouble(0.5));
+            let (Some(one), Some(half)) = (one, half) else {
+                ffi::PyErr_Clear();
+                return None;
+            };
+            match (guard(half.as_ptr(), one.as_ptr()) != 0, guard(one.as_ptr(), half.as_ptr()) != 0) {
+                (true, false) => Some(FloatSide::Left),
+                (false, true) => Some(FloatSide::Right),
+                _ => None,
+            }
         }
     }
 

@@ -4,6 +4,7 @@
 
 use super::state::{Kind, Val};
 use super::{Refusal, Translator};
+use crate::facts::FloatSide;
 use crate::{Instr, Opcode};
 use cendre_ir::{Cond, Imm, ObjId, Op, Value};
 
@@ -71,6 +72,15 @@ impl Translator<'_> {
             Opcode::BinaryOpAddFloat | Opcode::BinaryOpSubtractFloat | Opcode::BinaryOpMultiplyFloat => Some((Kind::Float, Kind::Float)),
             _ if generic => None,
             Opcode::BinaryOpExtend if matches!(nb, nb::AND | nb::OR | nb::XOR) => Some((Kind::Int, Kind::Int)),
+            Opcode::BinaryOpExtend
+                if (self.number_kind(left).is_none() || self.number_kind(right).is_none())
+                    && let Some(side) = i.binary_op_cache().and_then(|c| self.facts.float_side(c.descr)) =>
+            {
+                match side {
+                    FloatSide::Left => Some((Kind::Float, Kind::Int)),
+                    FloatSide::Right => Some((Kind::Int, Kind::Float)),
+                }
+            }
             Opcode::BinaryOp | Opcode::BinaryOpExtend => match (self.number_kind(left), self.number_kind(right)) {
                 (Some(a), Some(b)) if a != Kind::Bool && b != Kind::Bool => Some((a, b)),
                 // One side is an int for certain: the other very probably is, for the operators that only ints have in loops.
