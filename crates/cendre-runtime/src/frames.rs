@@ -382,7 +382,7 @@ pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeReco
                 // A tool that wants to know about exceptions gets to know it from the interpreter only.
                 if !api::_PyEval_NoToolsForUnwind(ts) {
                     if !again {
-                        (*fr).instr_ptr = (*fr).instr_ptr.add(1);
+                        stand_to_raise(fr);
                         return leave(ts, fr, true);
                     }
                     if let Some(reraise) = send_to_reraise(fr) {
@@ -412,6 +412,26 @@ pub unsafe fn drop_stack(fr: *mut Frame) {
         while (*fr).stackpointer > base {
             (*fr).stackpointer = (*fr).stackpointer.sub(1);
             (*(*fr).stackpointer).close();
+        }
+    }
+}
+
+/// Puts `instr_ptr` where the interpreter, entered with an exception, raises it for the instruction that `instr_ptr` is now.
+///
+/// It makes the traceback entry for the unit itself, and looks for the handler one unit before. Where both units have the same handler, the unit
+/// stays, and the entry is right; else the next one is taken: the handler comes first. (A tool that listens to RAISE hears an offset
+/// that is one unit too small in the first case.)
+///
+/// # Safety
+/// `fr` is the running frame, its `instr_ptr` the instruction that has raised; the GIL is held.
+pub unsafe fn stand_to_raise(fr: *mut Frame) {
+    // SAFETY: a RESUME comes before anything that raises, and a return or jump after it.
+    unsafe {
+        let here = Frame::instr_index(fr) as u32;
+        let handler = |table: &ExceptionTable, unit| table.lookup(unit).map(|h| (h.target, h.depth, h.lasti));
+        let same = here > 0 && exception_table((*fr).code()).is_ok_and(|table| handler(&table, here) == handler(&table, here - 1));
+        if !same {
+            (*fr).instr_ptr = (*fr).instr_ptr.add(1);
         }
     }
 }

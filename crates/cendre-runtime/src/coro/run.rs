@@ -310,8 +310,7 @@ unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRe
         track(g);
         (*fr).return_offset = 0;
         if throw {
-            // It looks for the handler one unit before.
-            (*fr).instr_ptr = (*fr).instr_ptr.add(1);
+            frames::stand_to_raise(fr);
         }
         (*ts).current_frame = (*fr).previous;
         (*ts).py_recursion_remaining += 1;
