@@ -1,11 +1,12 @@
-//! Calls of compiled generator functions: the generator is made at once, without a frame that only runs up to RETURN_GENERATOR.
+//! Calls of compiled generator and coroutine functions whose result is an object: it is made at once, without a frame that only runs up to
+//! RETURN_GENERATOR.
 //!
 //! Invariant: what is made is what the interpreter would have made, suspended behind RETURN_GENERATOR, everything in its frame owned.
-//! Read docs/internals/awaits.md; `coro/bind.rs` fills the frame.
+//! Read docs/internals/awaits.md; `coro/bind.rs` fills the frame, and coroutines come from the shelf (`coro/call.rs`).
 
 use crate::binding::Args;
 use crate::coro::bind::{self, Bind};
-use crate::coro::data;
+use crate::coro::{self, data};
 use crate::record;
 use cendre_bytecode::Opcode;
 use cendre_cpython::StackRef;
@@ -18,18 +19,17 @@ use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
 
-/// Makes the generator of a call with positional arguments; `None`: call it the ordinary way, nothing has happened. Consumes the arguments of
-/// `mask`.
+/// Makes the generator or coroutine of a call with positional arguments; `None`: call it the ordinary way, nothing has happened. Consumes
+/// the arguments of `mask`.
 ///
 /// # Safety
 /// `f` is a live function, `args` are `n` live objects; the GIL is held.
 pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize, mask: u64) -> Option<*mut PyObject> {
-    const KINDS: i32 = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
-        if (*code).co_flags & KINDS != co_flags::GENERATOR {
-            return None;
+        if (*code).co_flags & co_flags::COROUTINE != 0 {
+            return coro::call::created(ts, f, &coro::call::positional(args, n, mask));
         }
         let record = record::find(code);
         let runs =

@@ -158,7 +158,7 @@ unsafe fn call_slowly(
 }
 
 /// Positional arguments alone.
-pub(super) fn positional(args: *const *mut PyObject, n: usize, own: u64) -> Args {
+pub(crate) fn positional(args: *const *mut PyObject, n: usize, own: u64) -> Args {
     let null = ptr::null();
     Args { positional: args, n, owned: own, names: null, values: null, keywords: 0, values_owned: 0 }
 }
@@ -504,8 +504,12 @@ unsafe fn ordinary_call(ts: *mut ThreadState, callable: *mut PyObject, argv: *mu
     }
 }
 
-/// The object that a call of a compiled coroutine function gives, without the interpreter, which would only make it; null for an exception. `None`: call it, nothing has happened.
-unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<*mut PyObject> {
+/// The object that a call of a compiled coroutine function gives, without the interpreter, which would only make it; null for an exception.
+/// `None`: call it, nothing has happened; else the owned arguments are consumed.
+///
+/// # Safety
+/// As for [`call_function`].
+pub(crate) unsafe fn created(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<*mut PyObject> {
     // SAFETY: as in `call_function`. The object is CLEARED and nobody knows it, so nobody looks at its frame, until that is complete.
     unsafe {
         let record = record::find((*f).func_code.cast());

@@ -38,11 +38,12 @@ pub unsafe fn call_python(
 ) -> Option<*mut PyObject> {
     // SAFETY: the caller's contract.
     unsafe {
+        const ANY_GENERATOR: c_int = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
+        if (*(*f).func_code.cast::<CodeObject>()).co_flags & ANY_GENERATOR != 0 {
+            return generators::make(ts, f, args, n, mask);
+        }
         if let Some(res) = frames::call_compiled(ts, f, args, n, mask) {
             return Some(res);
-        }
-        if let Some(made) = generators::make(ts, f, args, n, mask) {
-            return Some(made);
         }
         let null = ptr::null();
         let args = binding::Args { positional: args, n, owned: mask, names: null, values: null, keywords: 0, values_owned: 0 };
