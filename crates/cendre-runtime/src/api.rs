@@ -181,7 +181,7 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
         if config.jit {
             coro::recycle();
         }
-        if config.jit {
+        if config.samples() {
             sampler::start();
         }
         // What was compiled before cendre was switched off has its machine code still.
@@ -284,7 +284,9 @@ unsafe extern "C" fn sampler_start(_: *mut PyObject, _: *mut PyObject) -> *mut P
             if libc::getpid() != FORKING.load(Ordering::Relaxed) {
                 sampler::end_with_this_thread();
             }
-            sampler::start();
+            if driver::config().is_some_and(|c| c.samples()) {
+                sampler::start();
+            }
             compiler::start();
         }
         none()

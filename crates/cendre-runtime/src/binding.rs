@@ -52,25 +52,31 @@ pub struct Bound {
     body: Option<Body>,
 }
 
-/// May the function's compiled body be run now, for a call of some kind? Its record then, else null.
+/// May the function's compiled body be run now, for a call of some kind? `record` is that of its code, or null.
 #[inline]
-unsafe fn runnable(ts: *mut ThreadState, f: *mut FunctionObject) -> *mut CodeRecord {
+unsafe fn runnable(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeRecord) -> bool {
     const NOT_CALLED: i32 = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
     const FUNCTION: i32 = co_flags::OPTIMIZED | co_flags::NEWLOCALS;
     // SAFETY: the caller passes a live function.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
-        let record = record::find(code);
-        let runs = !record.is_null()
+        !record.is_null()
             && !(*record).body.is_null()
             && (*record).version == (*ts).eval_breaker
             && (*ts).py_recursion_remaining > 1
             && (*code).co_flags & (NOT_CALLED | FUNCTION) == FUNCTION
             && frames::is_ordinary(f)
             && !frames::low_stack(ts)
-            && ThreadState::has_stack_space(ts, (*code).co_framesize as usize);
-        if runs { record } else { ptr::null_mut() }
+            && ThreadState::has_stack_space(ts, (*code).co_framesize as usize)
     }
+}
+
+/// Whether so many positional arguments are all that the function takes.
+#[inline(always)]
+unsafe fn fills_all(code: *mut CodeObject, n: usize) -> bool {
+    const MORE: i32 = co_flags::VARARGS | co_flags::VARKEYWORDS;
+    // SAFETY: a live code object.
+    unsafe { (*code).co_argcount as usize == n && (*code).co_kwonlyargcount == 0 && (*code).co_flags & MORE == 0 }
 }
 
 /// Where the arguments of a call go.
@@ -174,14 +180,31 @@ pub unsafe fn fill(f: *mut FunctionObject, code: *mut CodeObject, locals: *mut S
 /// Live objects that the caller keeps, but for those of the masks, until the frame is popped; the GIL is held.
 pub unsafe fn bind(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<Bound> {
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
+    unsafe { bind_known(ts, f, record::find((*f).func_code.cast()), args) }
+}
+
+/// The same, with the record of the function's code, or null.
+///
+/// # Safety
+/// As for [`bind`].
+pub unsafe fn bind_known(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeRecord, args: &Args) -> Option<Bound> {
+    // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
-        let record = runnable(ts, f);
-        if record.is_null() {
+        if !runnable(ts, f, record) {
             return None;
         }
         let code: *mut CodeObject = (*f).func_code.cast();
-        let plan = plan(f, code, args)?;
         let body = (*record).artifact.as_ref()?.body();
+        if args.n <= MOST_ARGS && args.keywords == 0 && fills_all(code, args.n) {
+            let fr = push(ts, f, code);
+            for i in 0..args.n {
+                let value = *args.positional.add(i);
+                let slot = if args.owned >> i & 1 != 0 { StackRef::from_steal(value) } else { StackRef::from_borrow(value) };
+                *Frame::locals(fr).add(i) = slot;
+            }
+            return Some(Bound { fr, record, body: Some(body) });
+        }
+        let plan = plan(f, code, args)?;
 
         // Nothing can be refused any more. What follows may collect garbage, hence run code that pushes frames above this one.
         let fr = push(ts, f, code);

@@ -20,7 +20,7 @@ pub enum Entries {
 #[derive(Clone, Debug)]
 pub struct Config {
     /// Samples after which a function is compiled, and more for a large one (see `hotness.rs`); 1: the first sample is enough for any;
-    /// 0: at first sight, and at once.
+    /// 0: at first sight, and at once; `u32::MAX`: never, and nobody samples.
     pub threshold: u32,
     /// With threshold 0: calls, or rounds of a loop, that are interpreted first, so that code is specialised. At least and at most: drawn for
     /// each code object, see `trial.rs`.
@@ -40,6 +40,13 @@ pub struct Config {
     pub awaits: bool,
     /// Compile at all.
     pub jit: bool,
+}
+
+impl Config {
+    /// Whether running code is looked at: for what is hot, or, with a threshold of 0, was made before cendre was switched on.
+    pub fn samples(&self) -> bool {
+        self.jit && self.threshold != u32::MAX
+    }
 }
 
 impl Default for Config {

@@ -50,8 +50,12 @@ unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Op
             if !super::is_plain(f) {
                 return None;
             }
-            is_awaited(f);
-            let bound = binding::bind(ts, f, args).map(Ready::Frame);
+            let mut record = record::find((*f).func_code.cast());
+            if record.is_null() || !(*record).awaited {
+                is_awaited(f);
+                record = record::find((*f).func_code.cast());
+            }
+            let bound = binding::bind_known(ts, f, record, args).map(Ready::Frame);
             if bound.is_none() {
                 call::is_wanted(f);
             }
@@ -75,7 +79,8 @@ unsafe fn is_awaited(f: *mut FunctionObject) {
     // SAFETY: a live function, which holds its code object; compiling keeps a pending exception.
     unsafe {
         let record = record::find_or_make((*f).func_code.cast());
-        if !record.is_null() && !(*record).awaited {
+        // What the compiler's thread has of it just now does not know; the first call behind that tells.
+        if !record.is_null() && !(*record).awaited && (*record).job == 0 {
             (*record).awaited = true;
             if !(*record).body.is_null() {
                 driver::compile_anew(record, Subject::function(f));
