@@ -2,9 +2,9 @@
 
 A *report* is a plain dict that JSON can hold:
 
-    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "tasks": {...}, "functions": [...]}
+    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "tasks": {...}, "sites": [...], "functions": [...]}
 
-where `functions` is what `cendre.jit.functions()` returns. With `CENDRE_EXPLAIN=path` each process appends its report
+where `functions` is what `cendre.jit.functions()` returns and `sites` what `tasks_sites` says of each gather and create_task. With `CENDRE_EXPLAIN=path` each process appends its report
 as one line when it ends through Python's own exit. The first process, the *owner*, empties the file when it starts;
 its children know by `_CENDRE_EXPLAIN_OWNER` in their environment that they are not the first.
 
@@ -28,6 +28,7 @@ def collect():
         "owner": os.environ.get(_OWNER) == str(os.getpid()),
         "stats": native.stats(),
         "tasks": native.tasks_stats(),
+        "sites": native.tasks_sites(),
         "functions": [f for f in native.functions() if not f["file"].startswith(ours)],
     }
 
@@ -36,6 +37,9 @@ def write_at_exit(path):
     """Appends this process's report to `path` when it ends."""
     import atexit
 
+    from cendre import _cendre as native
+
+    native.tasks_record(True)
     path = os.path.abspath(path)
     os.environ["CENDRE_EXPLAIN"] = path  # A child may start in another folder.
     if _OWNER not in os.environ:
@@ -137,6 +141,7 @@ def _process(report, paint):
         calls, finished, suspended = (sum(site[i] for site in awaits) for i in (1, 2, 3))
         yield f"  awaited calls: {_number(calls)}: {_number(finished)} finished at once, {_number(suspended)} suspended"
     yield from _tasks(report.get("tasks") or {}, paint)
+    yield from _sites(report.get("sites") or [], paint)
 
     cold = 0
     for f in sorted(functions, key=_busiest):
@@ -177,6 +182,35 @@ def _tasks(tasks, paint):
     for name, words in _NOT_EARLY.items():
         if tasks.get(name):
             yield paint.dim(f"    {_times(tasks[name])} not (or no further): {words}")
+
+
+# What can be done about it, at one site.
+_ADVICE = {
+    "queue_other": "await what is independent of other tasks before they are made, or make fewer of them ready at a time",
+    "iteration_over": "a larger budget= lets children run early for longer",
+    "frames_between": "await the coroutine instead of driving it",
+    "context_entered": "await outside of Context.run",
+    "tools_watch": "run without the tool",
+    "nested_too_deep": "gather on fewer levels",
+    "not_in_queue_run": "switch debug mode off, or use asyncio's own loop",
+    "debug_mode": "switch debug mode off",
+}
+
+
+def _sites(sites, paint):
+    """Fan-outs, those with the most children first."""
+    for file, name, line, kind, calls, handed_on, children, at_once, waits, in_place, why in sorted(
+            sites, key=lambda site: (-site[6], site[0], site[2])):
+        yield (f"  {paint.title(_where(file, line))} in {name}: {kind}: {_number(calls)} {'call' if calls == 1 else 'calls'}, "
+               f"{_number(children)} children, of which {_number(at_once)} ended in their first step")
+        if waits:
+            yield f"    the task waited after it {_times(waits)}, {_number(in_place)} of them without suspending"
+        if handed_on:
+            yield paint.dim(f"    {_times(handed_on)} left to asyncio's own code: names, contexts, a task factory, other awaitables than "
+                            "coroutines and pending futures, a tool that watches, or no loop of a policy")
+        for reason, n in sorted(why.items(), key=lambda item: -item[1]):
+            advice = f" ({_ADVICE[reason]})" if reason in _ADVICE else ""
+            yield paint.dim(f"    {_times(n)} suspended: {_NOT_EARLY.get(reason, reason)}{advice}")
 
 
 def _busiest(f):

@@ -65,6 +65,48 @@ def test_explain():
     assert "went on in place" in done.stdout and "children and" in done.stdout
 
 
+SITES = """
+import asyncio
+async def child(n):
+    return n
+async def waits(n):
+    await asyncio.sleep(0)
+    return n
+async def main():
+    for _ in range(5):
+        await asyncio.gather(child(1), child(2), child(3))
+    async with asyncio.TaskGroup() as group:
+        for i in range(4):
+            group.create_task(waits(i))
+    named = asyncio.create_task(child(5), name="named")
+    other = asyncio.create_task(waits(6))
+    await asyncio.gather(other)
+    await named
+asyncio.run(main())
+"""
+
+
+def test_sites_of_fan_outs():
+    """Calls, children and why tasks suspended, at the lines of the program."""
+    done = cendre("explain", "--tasks=exact", "-c", SITES)
+    said = done.stdout
+    for words in (
+        "<string>:10 in main: gather: 5 calls, 15 children, of which 15 ended in their first step",
+        "the task waited after it 5 times, 5 of them without suspending",
+        "<string>:13 in main: TaskGroup.create_task: 4 calls, 4 children, of which 0 ended in their first step",
+        "<string>:14 in main: create_task: 1 call, ",
+        "<string>:15 in main: create_task: 1 call, 1 children, of which 0 ended in their first step",
+        "once left to asyncio's own code",
+        "overtakes nobody (await what is independent",
+    ):
+        assert words in said, (words, said)
+
+
+def test_sites_are_recorded_only_for_explain():
+    code = SITES + "import cendre._cendre; print(cendre._cendre.tasks_sites())"
+    assert cendre("run", "--tasks=exact", "-c", code).stdout == "[]\n"
+
+
 QUICK = "queues waitfor locks".split()
 MODULES = [*QUICK, *"futures tasks taskgroups timeouts runners eager_task_factory".split()]
 HERE = importlib.util.find_spec("test") and importlib.util.find_spec("test.test_asyncio")

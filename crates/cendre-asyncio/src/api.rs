@@ -6,7 +6,7 @@
 use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
 use crate::state::{self, Bound, Fanout, LoopState, Names, Policy};
-use crate::{early, fanout, step};
+use crate::{early, fanout, look, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
@@ -315,6 +315,27 @@ unsafe extern "C" fn call_soon(_: *mut PyObject, cls: *mut PyObject) -> *mut PyO
     unsafe { ffi::PyDescr_NewMethod(cls.cast(), (&raw const CALL_SOON.0).cast_mut()) }
 }
 
+/// `tasks_ready(cls)`: what `_ready` of instances of that class is looked at by.
+unsafe extern "C" fn ready(_: *mut PyObject, cls: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held, with a class.
+    unsafe { look::descriptor(cls.cast()) }
+}
+
+/// `tasks_record(bool)`: whether sites are recorded from now on.
+unsafe extern "C" fn record(_: *mut PyObject, on: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        sites::record(on == ffi::Py_True());
+        ffi::Py_None()
+    }
+}
+
+/// `tasks_sites()`.
+unsafe extern "C" fn sites_seen(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe { sites::list() }
+}
+
 /// `tasks_peek(object)`: the words of a future or task as they lie in memory, for the check at `bind`.
 unsafe extern "C" fn peek(_: *mut PyObject, o: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; as many words as its type says are read.
@@ -357,6 +378,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             (*found).policy = policy;
             (*found).plain_call_soon = plain & 1 != 0;
             (*found).plain_create_task = plain & 2 != 0;
+            (*found).plain_ready = plain & 4 != 0;
             (*found).budget = budget;
             (*found).max_depth = depth.max(0) as usize;
             (*found).skipped = skipped as u32;
@@ -367,6 +389,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             policy,
             plain_call_soon: plain & 1 != 0,
             plain_create_task: plain & 2 != 0,
+            plain_ready: plain & 4 != 0,
             front: VecDeque::new(),
             fronted: false,
             budget,
@@ -459,7 +482,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 10]);
+struct Methods([ffi::PyMethodDef; 13]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -475,6 +498,9 @@ static METHODS: Methods = Methods([
     def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
     def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),
     def(c"tasks_call_soon", call_soon, ffi::METH_O, c"The native call_soon as a method of a class."),
+    def(c"tasks_ready", ready, ffi::METH_O, c"The descriptor of `_ready` for a class."),
+    def(c"tasks_record", record, ffi::METH_O, c"Whether sites of fan-outs are recorded."),
+    def(c"tasks_sites", sites_seen, ffi::METH_NOARGS, c"The sites of fan-outs that were recorded."),
     def(c"tasks_stats", stats, ffi::METH_NOARGS, c"Counters of tasks, by name."),
     def(c"tasks_reset", reset, ffi::METH_NOARGS, c"Sets those counters to zero."),
     ffi::PyMethodDef::zeroed(),

@@ -7,6 +7,7 @@
 use crate::future::{self, Outcome};
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue::{self, Kind};
+use crate::sites;
 use crate::state::{self, Bound, Counter, LoopState, Nest, Policy, check};
 use crate::step::{self, current_task};
 use cendre_cpython::ffi::{self, PyObject};
@@ -83,9 +84,17 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
         }
         state::count(Counter::Awaits);
         match may(b, ls, f, it) {
-            Ok((ts, nest)) => early(b, ls, ts, nest, f),
+            Ok((ts, nest)) => {
+                let task = (*nest).task;
+                let how = early(b, ls, ts, nest, f);
+                sites::waited(task, if matches!(how, Await::Value(_)) { None } else { Some(state::last_reason()) });
+                how
+            }
             Err(why) => {
                 state::count(why);
+                if !(*ls).nest.is_null() {
+                    sites::waited((*(*ls).nest).task, Some(why));
+                }
                 Await::Stock
             }
         }
@@ -360,11 +369,11 @@ unsafe fn run_others(
         loop {
             if !queue::may_take(b, ls) {
                 let empty = queue::size(ls) == 0;
-                state::count(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
+                state::refuse(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
                 return false;
             }
             let Some((kind, context)) = queue::head(b, ls) else {
-                state::count(Counter::QueueEmpty);
+                state::refuse(Counter::QueueEmpty);
                 return false;
             };
             if let Kind::Wakeup(t, by) = kind
@@ -374,11 +383,11 @@ unsafe fn run_others(
             {
                 let failed = (*f).state != fut_state::FINISHED || !(*f).exception.is_null();
                 if failed && (*ls).checks(check::FAILED) || (*task).fut.has(bit::MUST_CANCEL) {
-                    state::count(Counter::FailedFuture);
+                    state::refuse(Counter::FailedFuture);
                     return false;
                 }
                 if (*ts).eval_breaker & !eval_breaker::EVENTS_MASK != breaker || watched(ts) {
-                    state::count(Counter::NotTools);
+                    state::refuse(Counter::NotTools);
                     return false;
                 }
                 if queue::take(b, ls).is_none() {
@@ -393,7 +402,7 @@ unsafe fn run_others(
             let is_child = matches!(kind, Kind::Step(_) | Kind::Start(_));
             let cancelled = matches!(kind, Kind::Cancelled);
             if !runs_here(ls, kind) || frames::low_stack(ts) {
-                state::count(Counter::QueueOther);
+                state::refuse(Counter::QueueOther);
                 return false;
             }
             let Some(taken) = queue::take(b, ls) else {

@@ -9,6 +9,7 @@ use crate::early;
 use crate::future;
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue;
+use crate::sites::{self, Kind};
 use crate::state::{self, Bound, Counter, GroupSlots, LoopState, NO_SLOT};
 use crate::step::current_task;
 use cendre_cpython::FunctionObject;
@@ -165,7 +166,7 @@ unsafe fn as_flag(value: *mut PyObject) -> Option<bool> {
 }
 
 /// `Task(coro, loop=loop)`, with its first step in the queue; new reference, null with an exception set.
-unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *mut PyObject) -> *mut TaskObj {
+unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *mut PyObject, site: Option<usize>) -> *mut TaskObj {
     // SAFETY: an exact coroutine; the new object's fields are zero, and filled as `Task.__init__` fills them.
     unsafe {
         let Some(alloc) = (*b.task).tp_alloc else { return ptr::null_mut() };
@@ -189,6 +190,7 @@ unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *m
         }
         (*t).fut.set(bit::LOG_DESTROY);
         state::count(Counter::TasksMade);
+        sites::made(site, t);
         let head: *mut LlistNode = &raw mut (*ts.cast::<ThreadStateImpl>()).asyncio_tasks_head;
         let node = &raw mut (*t).node;
         (*node).prev = (*head).prev;
@@ -248,6 +250,7 @@ pub unsafe extern "C" fn gather(function: *mut PyObject, args: *const *mut PyObj
                 return gathered(b, ls, ts, parent, core::slice::from_raw_parts(args, n), returns);
             }
         }
+        sites::called(ts, Kind::Gather, false);
         (b.fanout.python)(function, args, nargsf, names)
     }
 }
@@ -284,6 +287,7 @@ unsafe fn gathered(
 ) -> *mut PyObject {
     // SAFETY: live objects; what is made here is given back on every way out.
     unsafe {
+        let site = sites::called(ts, Kind::Gather, true);
         let children = ffi::PyList_New(0);
         let returns = if returns { ffi::Py_True() } else { ffi::Py_False() };
         let callback = done_callback(b, parent, children, args.len(), returns);
@@ -292,7 +296,7 @@ unsafe fn gathered(
         if !callback.is_null() && !context.is_null() {
             let all = args.iter().all(|&arg| {
                 let coroutine = is_coroutine(arg);
-                let child = if coroutine { new_task(b, ls, ts, arg).cast() } else { new_ref(arg) };
+                let child = if coroutine { new_task(b, ls, ts, arg, site).cast() } else { new_ref(arg) };
                 if child.is_null() {
                     return false;
                 }
@@ -394,9 +398,10 @@ pub unsafe extern "C" fn loop_create_task(
             let ts = ThreadState::current();
             let ls = natural(b, ts, *args);
             if !ls.is_null() {
-                return new_task(b, ls, ts, *args.add(1)).cast();
+                return new_task(b, ls, ts, *args.add(1), sites::called(ts, Kind::CreateTask, true)).cast();
             }
         }
+        sites::called(ThreadState::current(), Kind::CreateTask, false);
         (b.fanout.python)(function, args, nargsf, names)
     }
 }
@@ -419,9 +424,10 @@ pub unsafe extern "C" fn create_task(
             let ts = ThreadState::current();
             let ls = natural(b, ts, (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop);
             if !ls.is_null() {
-                return new_task(b, ls, ts, *args).cast();
+                return new_task(b, ls, ts, *args, sites::called(ts, Kind::CreateTask, true)).cast();
             }
         }
+        sites::called(ThreadState::current(), Kind::CreateTask, false);
         (b.fanout.python)(function, args, nargsf, names)
     }
 }
@@ -445,6 +451,7 @@ pub unsafe extern "C" fn group_create_task(
         {
             return task;
         }
+        sites::called(ThreadState::current(), Kind::Group, false);
         (b.fanout.python)(function, args, nargsf, names)
     }
 }
@@ -481,7 +488,7 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         let known = open && !parent.is_null() && type_of(parent) == b.task;
         let mut answer = None;
         if known && !callback.is_null() && !context.is_null() {
-            let task = new_task(b, ls, ts, coro);
+            let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true));
             let failed = task.is_null()
                 || future::awaited_by_add(task.cast(), parent) != 0
                 || !call_set(b, tasks, names.add, task.cast())

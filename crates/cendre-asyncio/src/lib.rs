@@ -24,6 +24,8 @@ mod early;
 mod fanout;
 mod future;
 mod layout;
+mod look;
 mod queue;
+mod sites;
 mod state;
 mod step;

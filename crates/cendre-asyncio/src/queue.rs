@@ -1,7 +1,7 @@
 //! The ready queue: putting handles in, and running one iteration's worth of them.
 //!
 //! The queue is `front` and then `_ready`: what native code puts in when `_ready` is empty stands in `front` without a handle, and gets
-//! one when `run_ready` ends, before anybody else can look.
+//! one when somebody looks (`look.rs`), or when `run_ready` ends.
 //!
 //! Invariant: [`LoopState::todo`] is what stock's `for i in range(ntodo)` has left to do, wherever handles are taken from the
 //! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
@@ -13,7 +13,7 @@ use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
 use crate::state::{self, Bound, Counter, Entry, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
+use cendre_cpython::refcount::{decref, incref, new_ref, refcnt, type_of, xdecref};
 use cendre_cpython::tstate::ThreadState;
 use core::ffi::c_int;
 use core::ptr;
@@ -550,7 +550,8 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             return -1;
         }
         (*ls).ready = ready;
-        (*ls).fronted = type_of(ready) == b.fanout.deque;
+        // The loop's reference and ours: nobody can look but through the loop.
+        (*ls).fronted = (*ls).plain_ready && type_of(ready) == b.fanout.deque && refcnt(ready) == 2;
         (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
         (*ls).last_poll = Some(std::time::Instant::now());

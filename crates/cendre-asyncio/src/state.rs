@@ -248,9 +248,11 @@ pub struct LoopState {
     pub plain_call_soon: bool,
     /// And so is `create_task`.
     pub plain_create_task: bool,
+    /// And each look at `_ready` passes `look`.
+    pub plain_ready: bool,
     /// The first part of the queue, in front of `ready`; empty but while `run_ready` is running.
     pub front: VecDeque<Entry>,
-    /// `ready` is exactly a deque: entries may stand in front of it.
+    /// `ready` is exactly a deque that nobody else holds: entries may stand in front of it.
     pub fronted: bool,
     pub budget: Duration,
     /// The queue, borrowed, while `run_ready` is running; null otherwise.
@@ -299,6 +301,29 @@ impl LoopState {
     pub fn checks(&self, bit: u32) -> bool {
         self.skipped & bit == 0
     }
+}
+
+static LAST: Gil<Counter> = Gil::new(Counter::Count);
+
+/// Counts why a task suspends, and keeps it for `last_reason`.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn refuse(why: Counter) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        count(why);
+        *LAST.get() = why;
+    }
+}
+
+/// What was refused last.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn last_reason() -> Counter {
+    // SAFETY: the caller's contract.
+    unsafe { *LAST.get() }
 }
 
 static COUNTS: Gil<[u64; Counter::Count as usize]> = Gil::new([0; Counter::Count as usize]);

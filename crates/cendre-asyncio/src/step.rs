@@ -7,6 +7,7 @@
 use crate::future::{self, Outcome};
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state as fut_state};
 use crate::queue;
+use crate::sites;
 use crate::state::{self, Bound, Counter, LoopState, Nest};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
@@ -118,7 +119,13 @@ unsafe fn step(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut T
         *current_task(ts) = new_ref(task.cast());
         let mut nest = Nest { outer: (*ls).nest, task, booked: false, leaving: ptr::null_mut() };
         (*ls).nest = &raw mut nest;
+        let site = sites::starts(task);
         let failed = step_inner(b, ls, ts, task, exc, &raw mut nest);
+        if let Some(site) = site
+            && (*task).fut.state != fut_state::PENDING
+        {
+            sites::ended_at_once(site);
+        }
         (*ls).nest = nest.outer;
         let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
         let mut failed = failed;

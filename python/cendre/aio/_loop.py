@@ -1,6 +1,7 @@
 """Taking loops over: which ones can be, and the one part of a loop that is replaced.
 
-What is replaced are `BaseEventLoop._run_once` and `call_soon`, in the class, since a subclass may call them by `super()`.
+What is replaced are `BaseEventLoop._run_once` and `call_soon`, in the class, since a subclass may call them by `super()`, and `_ready`
+gets a descriptor, so that a look at the queue is seen.
 For a loop that was not installed, and in debug mode, it is the original that runs.
 Invariant: an iteration is asyncio's: timers that were cancelled go, the selector is asked, timers that are due go to the queue,
 and what is ready *then* is run, natively (`_cendre.tasks_run_ready`).
@@ -78,11 +79,13 @@ def take_over(loop, policy, budget, depth, skipped):
         _patched.append(True)
         base_events.BaseEventLoop._run_once = _run_once
         base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
+        base_events.BaseEventLoop._ready = _cendre.tasks_ready(base_events.BaseEventLoop)
     cls = type(loop)
 
     def own(*names):
         return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
     plain = own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
+    plain |= (getattr(cls, "_ready", None) is base_events.BaseEventLoop._ready and cls.__getattribute__ is object.__getattribute__) << 2
     capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
     if capsule is not None:
         loop.__dict__[STATE] = capsule

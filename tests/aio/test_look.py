@@ -1,0 +1,132 @@
+"""`loop._ready` looked at and changed from inside: programs that do are served as by asyncio.
+
+Invariant: each program leaves the same notes without cendre.aio and under each policy, and those that do not look at the queue show by a
+counter that a front was kept (`resumed_in_place` without it stays what it is, so the native machinery has run).
+"""
+
+import asyncio
+import re
+
+import pytest
+from cendre import aio
+
+POLICIES = ("off", "exact")
+_VARIES = re.compile(r"0x[0-9a-f]+|Task-\d+")
+
+
+def run(main, policy, held=False):
+    """What `main(loop, notes, queue)` notes; `queue` is the deque, taken before the loop runs, or None."""
+    loop = asyncio.new_event_loop()
+    try:
+        if policy:
+            aio.install(loop, policy=policy)
+        notes = []
+        loop.run_until_complete(main(loop, notes, loop._ready if held else None))
+        notes.append(len(loop._ready))
+        return notes
+    finally:
+        loop.close()
+
+
+def shown(queue):
+    return [_VARIES.sub("", repr(handle)) for handle in queue]
+
+
+async def child(notes, n):
+    notes.append(n)
+    return n
+
+
+async def looks(loop, notes, _):
+    tasks = [asyncio.create_task(child(notes, n)) for n in range(3)]
+    loop.call_soon(notes.append, "soon")
+    both = asyncio.gather(child(notes, 3), child(notes, 4))
+    notes.append(shown(loop._ready))
+    await both
+    notes.append(shown(loop._ready))
+    async with asyncio.TaskGroup() as group:
+        group.create_task(child(notes, 5))
+        notes.append(shown(loop._ready))
+    await asyncio.gather(*tasks)
+
+
+async def from_a_callback(loop, notes, _):
+    both = asyncio.gather(child(notes, 1), child(notes, 2))
+    both.add_done_callback(lambda _: notes.append(shown(loop._ready)))
+    tasks = [asyncio.create_task(child(notes, 3))]
+    tasks[0].add_done_callback(lambda _: notes.append(shown(loop._ready)))
+    notes.append(await both)
+
+
+async def reorders(loop, notes, _):
+    tasks = [asyncio.create_task(child(notes, n)) for n in range(4)]
+    loop._ready.rotate(1)
+    await asyncio.sleep(0)
+    tasks.append(asyncio.create_task(child(notes, 9)))
+    tasks.append(asyncio.create_task(child(notes, 10)))
+    loop._ready.appendleft(loop._ready.pop())
+    await asyncio.gather(*tasks)
+
+
+async def cancels_handles(loop, notes, _):
+    tasks = [asyncio.create_task(child(notes, n)) for n in range(3)]
+    loop._ready[1].cancel()
+    await tasks[2]
+    notes.append([task.done() for task in tasks])
+    tasks[1]._log_destroy_pending = False
+    tasks[1].get_coro().close()
+
+
+async def holds_it(loop, notes, queue):
+    tasks = [asyncio.create_task(child(notes, n)) for n in range(3)]
+    notes.append(shown(queue))
+    both = asyncio.gather(child(notes, 5), child(notes, 6))
+    notes.append(shown(queue))
+    await both
+    notes.append(shown(queue))
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("main", [looks, from_a_callback, reorders, cancels_handles])
+def test_a_look_by_attribute(main, policy):
+    aio.reset_stats()
+    want, got = run(main, None), run(main, policy)
+    assert got == want
+    assert aio.stats()["tasks_made"] > 0 and aio.stats()["faults"] == 0
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_who_holds_the_deque_sees_it_whole(policy):
+    assert run(holds_it, policy, held=True) == run(holds_it, None, held=True)
+
+
+def test_by_the_dict_the_front_is_not_seen():
+    """The one way around: documented, and what is missing there is there by attribute."""
+    async def main(loop, notes, _):
+        tasks = [asyncio.create_task(child(notes, n)) for n in range(3)]
+        notes.append(len(vars(loop)["_ready"]))
+        notes.append(len(loop._ready))
+        notes.append(len(vars(loop)["_ready"]))
+        await asyncio.gather(*tasks)
+
+    assert run(main, "off")[:3] == [0, 3, 3]
+
+
+def test_other_loops_have_it_too():
+    """Also where it is set anew, deleted and missing."""
+    run(looks, "off")
+    loop = asyncio.new_event_loop()
+    try:
+        before = loop._ready
+        loop._ready = before
+        assert loop._ready is before is vars(loop)["_ready"]
+        del loop._ready
+        with pytest.raises(AttributeError, match="'_UnixSelectorEventLoop' object has no attribute '_ready'"):
+            loop._ready  # noqa: B018
+        with pytest.raises(AttributeError):
+            del loop._ready
+        loop._ready = before
+        assert asyncio.Runner(loop_factory=lambda: loop).run(asyncio.sleep(0, 7)) == 7
+    finally:
+        loop.close()
