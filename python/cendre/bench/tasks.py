@@ -8,6 +8,7 @@ Invariant: this file measures; nothing fails by a number. Read docs/benchmarks.m
 
 import argparse
 import asyncio
+import gc
 import json
 import os
 import resource
@@ -51,6 +52,53 @@ async def switch(n, rounds):
     await asyncio.gather(*[task() for _ in range(n)])
 
 
+async def one_by_one(n):
+    for i in range(n):
+        await asyncio.create_task(child(i))
+
+
+async def futures(n):
+    """Two tasks that wait for each other's futures in turn."""
+    loop = asyncio.get_running_loop()
+    mine, its = [loop.create_future() for _ in range(n)], [loop.create_future() for _ in range(n)]
+
+    async def other():
+        for i in range(n):
+            await mine[i]
+            its[i].set_result(i)
+    task = asyncio.create_task(other())
+    for i in range(n):
+        mine[i].set_result(i)
+        await its[i]
+    await task
+
+
+async def queue(n, size):
+    between = asyncio.Queue(size)
+
+    async def producer():
+        for i in range(n):
+            await between.put(i)
+        await between.put(None)
+    task = asyncio.create_task(producer())
+    while await between.get() is not None:
+        pass
+    await task
+
+
+async def callbacks(n):
+    """`call_soon`, each callback the next one."""
+    done = asyncio.get_running_loop().create_future()
+
+    def callback(left):
+        if left:
+            asyncio.get_running_loop().call_soon(callback, left - 1)
+        else:
+            done.set_result(None)
+    callback(n)
+    await done
+
+
 async def beside(n, rounds):
     """A gather of ten next to a hundred tasks that are always ready."""
     stop = []
@@ -80,13 +128,24 @@ ROWS = {
     "TaskGroup of 1 000": (group, (1000, 4), 4000),
     "tree of gathers, 6 x 4": (tree, (6, 4), 1554),
     "100 tasks that switch": (switch, (100, 40), 4000),
+    "create_task and await": (one_by_one, (4000,), 4000),
+    "two tasks, a future each": (futures, (2000,), 4000),
+    "queue of one place": (queue, (2000, 1), 2000),
+    "queue of 100 places": (queue, (4000, 100), 4000),
+    "call_soon": (callbacks, (4000,), 4000),
     "gather of 10 beside 100 ready tasks": (beside, (100, 20), 200),
 }
 
 
 async def fairness(children):
-    """The largest and the middle delay of a ticker's turn, in ms, next to a fan-out."""
-    delays, stop = [], []
+    """The middle and the largest delay of a ticker's turn next to a fan-out, and the longest full collection, in ms."""
+    delays, stop, begun, collections = [], [], [0.0], [0.0]
+
+    def collector(phase, info):
+        if phase == "start":
+            begun[0] = time.perf_counter()
+        elif info["generation"] == 2:
+            collections.append((time.perf_counter() - begun[0]) * 1e3)
 
     async def ticker():
         while not stop:
@@ -94,13 +153,15 @@ async def fairness(children):
             await asyncio.sleep(0.002)
             delays.append((time.perf_counter() - wanted) * 1e3)
     tickers = [asyncio.create_task(ticker()) for _ in range(4)]
+    gc.callbacks.append(collector)
     end = time.perf_counter() + 0.4
     while time.perf_counter() < end:
         await asyncio.gather(*[child(i) for i in range(children)])
         await asyncio.sleep(0)
     stop.append(True)
     await asyncio.gather(*tickers)
-    return statistics.median(delays), max(delays)
+    gc.callbacks.remove(collector)
+    return statistics.median(delays), max(delays), max(collections)
 
 
 async def memory(n):
@@ -172,12 +233,13 @@ def main(arguments):
     """The command; prints a table, writes JSON where asked."""
     parser = argparse.ArgumentParser(prog="cendre bench async", description="asyncio's tasks, plain and under each policy")
     parser.add_argument("--rounds", type=int, default=15)
+    parser.add_argument("--only", action="append", default=[], help="rows whose names contain this, and no other measurement")
     parser.add_argument("--json", help="write the figures there")
     options = parser.parse_args(arguments)
     processes = {name: _Process(name) for name in CONFIGURATIONS}
     figures = {}
     try:
-        for row in ROWS:
+        for row in [row for row in ROWS if not options.only or any(part in row for part in options.only)]:
             times = {name: [] for name in processes}
             for n in range(options.rounds + 2):
                 for name, process in processes.items():
@@ -190,12 +252,12 @@ def main(arguments):
             print(row)
             for name, f in figures[row].items():
                 print(f"    {name:24} {f['ns']:9.0f} ns {f['times']:6.2f} x")
-        for children in (10, 1000):
+        for children in () if options.only else (10, 1000):
             figures[f"fairness {children}"] = {name: p.ask("fairness", children) for name, p in processes.items()}
-            print(f"delay of tickers beside gathers of {children}: median, largest")
-            for name, (middle, most) in figures[f"fairness {children}"].items():
-                print(f"    {name:24} {middle:9.2f} ms {most:9.2f} ms")
-        figures["memory"] = {name: p.ask("memory", 20_000) for name, p in processes.items()}
+            print(f"delay of tickers beside gathers of {children}: median, largest; longest full collection of the garbage collector")
+            for name, (middle, most, collection) in figures[f"fairness {children}"].items():
+                print(f"    {name:24} {middle:9.2f} ms {most:9.2f} ms {collection:9.2f} ms")
+        figures["memory"] = {} if options.only else {name: p.ask("memory", 20_000) for name, p in processes.items()}
         print("memory of a task that waits")
         for name, each in figures["memory"].items():
             print(f"    {name:24} {each:9.0f} bytes")
