@@ -647,6 +647,37 @@ def test_no_coroutine_object_is_tracked_while_the_callee_runs():
     assert support.python(CHAIN + COUNTED, **support.NO_EVENTS).strip() == "20 0"
 
 
+HANDS_ON = """
+import time
+def items(n):
+    for i in range(n): yield i
+def hands_on(n):
+    yield from items(n)
+def summed(n):
+    yield from items(n)
+async def pauses(n):
+    for i in range(n): await suspend(i)
+async def delegates(n):
+    await pauses(n)
+def loop(n):
+    s = 0
+    for x in hands_on(n): s += x
+    return s
+async def awaits(c):
+    return await c
+jit.compile(loop), jit.compile(items), jit.compile(pauses), jit.compile(awaits)
+for way, f, result in ((loop, hands_on, 4950), (lambda n: sum(summed(n)), summed, 4950), (lambda n: drive(awaits(delegates(n)))[1], delegates, None)):
+    while not jit.is_compiled(f) and time.process_time() < 60:      # the compiler has a budget: a share of the time that the program has run
+        assert way(100) == result
+    print(f.__name__, jit.is_compiled(f))
+"""
+
+
+def test_cold_generators_that_only_hand_on_are_compiled():
+    """What runs is always below them, so the sampler does not meet them: who resumes them asks."""
+    assert support.python(CHAIN + HANDS_ON).splitlines() == ["hands_on True", "summed True", "delegates True"]
+
+
 MEMORY = """
 def rss():
     with open("/proc/self/statm") as f:

@@ -286,7 +286,7 @@ unsafe fn remember(site: *mut AwaitSite, f: *mut FunctionObject) {
     }
 }
 
-/// Awaited calls of cold code, for each sample that would make it hot, after which it is offered to the compiler: its callers are hot, and a sampler rarely meets
+/// Awaited calls and resumptions of cold code, for each sample that would make it hot, after which it is offered to the compiler: its callers are hot, and a sampler rarely meets
 /// what is short.
 const WANTED: u32 = 500;
 /// Awaited calls of one site that the runtime made and that finished, after which the code is compiled again.
@@ -300,17 +300,45 @@ pub(super) unsafe fn is_wanted(f: *mut FunctionObject) {
     // SAFETY: the caller's contract.
     unsafe {
         let record = record::find_or_make((*f).func_code.cast());
-        if record.is_null() || !(*record).body.is_null() || (*record).state != State::Cold || (*record).job != 0 {
-            return;
+        if often_wanted(record) {
+            compiler::offer(record, Subject::function(f), false);
         }
-        let Some(config) = driver::config() else { return };
+    }
+}
+
+/// Compiled code or C resumed a generator or coroutine whose code is not compiled. A sampler hardly ever meets one that only hands on what comes from below: that
+/// is what runs then.
+///
+/// # Safety
+/// `g` is suspended or not started; the GIL is held. May run Python code.
+#[inline(never)]
+pub(super) unsafe fn body_is_wanted(g: *mut GenObject) {
+    // SAFETY: the caller's contract; what is not finished has a complete frame.
+    unsafe {
+        let fr = &raw mut (*g).gi_iframe;
+        let record = record::find_or_make((*fr).code());
+        if often_wanted(record) {
+            compiler::offer(record, Subject::frame(fr), false);
+        }
+    }
+}
+
+/// Counts one more; whether cold code is to be offered to the compiler now.
+unsafe fn often_wanted(record: *mut CodeRecord) -> bool {
+    // SAFETY: the callers pass a record or null.
+    unsafe {
+        if record.is_null() || !(*record).body.is_null() || (*record).state != State::Cold || (*record).job != 0 {
+            return false;
+        }
+        let Some(config) = driver::config() else { return false };
         let wanted = &mut (*record).coro.wanted;
         *wanted += 1;
         let enough = if config.threshold <= 1 { 1 } else { WANTED.saturating_mul(config.threshold) };
-        if config.jit && *wanted >= enough {
+        let often = config.jit && *wanted >= enough;
+        if often {
             *wanted = 0;
-            compiler::offer(record, Subject::function(f), false);
         }
+        often
     }
 }
 

@@ -3,6 +3,7 @@
 //! Invariant: same values, exceptions and tracebacks as SEND and FOR_ITER; objects of compiled code run natively, everything
 //! else as CPython does it. Read docs/internals/awaits.md, "Resuming".
 
+use super::call::body_is_wanted;
 use super::data::ResumeCell;
 use super::run::{ran, resumable, resume};
 use super::shell;
@@ -128,6 +129,9 @@ pub unsafe extern "C" fn send(
                 remember(cell, g, record, at);
                 return sent(resume(ts, g, record, at, value));
             }
+            if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
+                body_is_wanted(g);
+            }
         }
         let mut out = core::ptr::null_mut();
         let known = is_generator(receiver) || TRANSPARENT.get().contains(&refcount::type_of(receiver));
@@ -179,6 +183,9 @@ pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator
             if let Some((record, at)) = resumable(ts, g, ffi::Py_None()) {
                 remember(cell, g, record, at);
                 return stepped(resume(ts, g, record, at, ffi::Py_None()));
+            }
+            if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
+                body_is_wanted(g);
             }
         }
         let Some(next) = (*refcount::type_of(iterator)).tp_iternext else {

@@ -6,11 +6,15 @@
 //! what `enable` found, unless somebody has patched a slot after us (then ours stays and only forwards).
 //! Read docs/internals/awaits.md, "Slots".
 
+use super::call;
+use super::data::ResumeCell;
 use super::run::{clear, resumable, resume};
-use crate::body;
 use crate::entries::executor;
 use crate::gil::{self, Gil};
+use crate::record::CodeRecord;
+use crate::{body, frames};
 use cendre_cpython::api;
+use cendre_cpython::code::CodeUnit;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interpframe::Frame;
@@ -145,6 +149,7 @@ unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
 
 /// Resumes natively if that is possible.
 #[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
 unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
     // SAFETY: a live object; exactly a generator or coroutine once its type says so.
     unsafe {
@@ -153,8 +158,58 @@ unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) 
         if refcount::type_of(o) != ty || !gil::is_main(ts) || ORIGINALS.get().off {
             return None;
         }
-        let (record, at) = resumable(ts, o.cast::<GenObject>(), value)?;
-        Some(resume(ts, o.cast(), record, at, value))
+        let g: *mut GenObject = o.cast();
+        // By the low bits of where it stands; two places that share a cell only cost each other time.
+        let cell = &raw mut LAST.get()[(*g).gi_iframe.instr_ptr as usize / size_of::<CodeUnit>() % CELLS];
+        let (record, at) = match cell_says(ts, g, cell) {
+            Some(found) => found,
+            None => look(ts, g, value, cell)?,
+        };
+        Some(resume(ts, g, record, at, value))
+    }
+}
+
+/// How many places in programs are remembered.
+const CELLS: usize = 32;
+/// Where generators stood that were resumed last.
+static LAST: Gil<[ResumeCell; CELLS]> = Gil::new([const { ResumeCell::EMPTY }; CELLS]);
+
+/// Record and entry of a generator that stands where the cell says and may run.
+#[inline(always)]
+unsafe fn cell_says(ts: *mut ThreadState, g: *mut GenObject, cell: *mut ResumeCell) -> Option<(*mut CodeRecord, u64)> {
+    // SAFETY: the frame of a generator, complete if it is suspended; a cell keeps its record.
+    unsafe {
+        let state = (*g).gi_frame_state;
+        if state != frame_state::FRAME_SUSPENDED && state != frame_state::FRAME_SUSPENDED_YIELD_FROM {
+            return None;
+        }
+        let (fr, record) = (&raw mut (*g).gi_iframe, (*cell).record);
+        let known = (*fr).instr_ptr == (*cell).instr_ptr
+            && !record.is_null()
+            && (*record).code == (*fr).code()
+            && (*record).body == (*cell).body
+            && (*ts).eval_breaker == (*record).version
+            && (*ts).py_recursion_remaining > 1
+            && !frames::low_stack(ts);
+        known.then(|| (record, (*cell).at))
+    }
+}
+
+/// [`resumable`], for the cell to know next time.
+#[inline(never)]
+unsafe fn look(ts: *mut ThreadState, g: *mut GenObject, value: *mut PyObject, cell: *mut ResumeCell) -> Option<(*mut CodeRecord, u64)> {
+    // SAFETY: as in `native`.
+    unsafe {
+        let Some((record, at)) = resumable(ts, g, value) else {
+            if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
+                call::body_is_wanted(g);
+            }
+            return None;
+        };
+        if (*g).gi_frame_state != frame_state::FRAME_CREATED {
+            ResumeCell::fill(cell, g, record, at);
+        }
+        Some((record, at))
     }
 }
 
