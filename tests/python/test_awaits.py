@@ -407,6 +407,40 @@ for make in (done, suspend, lambda x: Ready(x)):
     print(drive(consume(make, 12)))
 print(outcome(drive, consume(boom, 3)))
 """,
+    "anext_of_classes": """
+class It:
+    def __init__(s, n): s.n = n; s.i = 0
+    def __aiter__(s): return s
+    async def __anext__(s):
+        s.i += 1
+        if s.i > s.n: raise StopAsyncIteration
+        return s.i
+async def total(it):
+    t = 0
+    async for x in it: t += x
+    return t
+for _ in range(40): drive(total(It(3)))
+compiled(total, It.__anext__)
+print(drive(total(It(3))), drive(total(It(30))))
+first = It.__anext__
+class Sub(It):
+    def __anext__(self): return first(self)
+async def other(self, k=7):
+    self.i += 1
+    if self.i > 3: raise StopAsyncIteration
+    if self.i == 2: await suspend(k)
+    return k
+async def two(self, k): return 1
+async def boom(self): raise ValueError(1)
+compiled(other, two, boom)
+print(drive(total(Sub(5))))
+It.__anext__ = other
+print(drive(total(It(5))), drive(total(Sub(5))))
+for it in (two, None, staticmethod(first), boom):
+    It.__anext__ = it
+    try: drive(total(It(3)))
+    except Exception as e: print(type(e), e, [(f.name, f.lineno) for f in traceback.extract_tb(e.__traceback__)])
+""",
     "reference_counts": """
 o = [1]
 async def keep(x):

@@ -3,14 +3,18 @@
 //! Invariant: the receiver of an iteration is asked for by the slots that CPython asks, so a class without the method
 //! gets CPython's TypeError. Read `mod.rs` for inputs and outputs; `registers.rs` for FOR_ITER.
 
-use super::stack::{OK, RAISED, drop_to, fail, finish, finish_peek, object, push, type_name};
+use super::stack::{OK, RAISED, drop_to, fail, finish, finish_peek, interned, object, push, type_name};
+use crate::coro;
+use crate::gil::Gil;
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
-use cendre_cpython::code::co_flags;
-use cendre_cpython::ffi;
+use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
-use cendre_cpython::refcount::decref;
+use cendre_cpython::refcount::{self, decref};
 use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::typeobject::tp_flags;
 use core::ffi::c_int;
 
 /// GET_ITER: `iter(value)`.
@@ -80,9 +84,50 @@ pub unsafe extern "C" fn op_get_aiter(_ts: *mut ThreadState, fr: *mut Frame, _op
 ///
 /// # Safety
 /// The contract of stack ops.
-pub unsafe extern "C" fn op_get_anext(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
+pub unsafe extern "C" fn op_get_anext(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
     // SAFETY: one input.
-    unsafe { finish_peek(fr, api::_PyEval_GetANext(object(fr, 0))) }
+    unsafe {
+        let iterator = object(fr, 0);
+        let res = match anext_of_class(ts, iterator) {
+            Some(made) => made,
+            None => api::_PyEval_GetANext(iterator),
+        };
+        finish_peek(fr, res)
+    }
+}
+
+/// The coroutine of `__anext__`, where a class has that as a compiled coroutine function: it is its own awaitable, and the slot would only make it. Null for an
+/// exception; `None`: ask the slot, nothing has happened.
+unsafe fn anext_of_class(ts: *mut ThreadState, iterator: *mut PyObject) -> Option<*mut PyObject> {
+    static NAME: Gil<*mut PyObject> = Gil::new(core::ptr::null_mut());
+    // SAFETY: a live object; CPython has the name interned for good. A class made by `class` whose attribute is a function has the slot that calls it.
+    unsafe {
+        let class = refcount::type_of(iterator);
+        if (*class).tp_flags & tp_flags::HEAPTYPE == 0 {
+            return None;
+        }
+        let name = NAME.get();
+        if name.is_null() {
+            *name = interned(c"__anext__");
+            if name.is_null() {
+                ffi::PyErr_Clear();
+                return None;
+            }
+        }
+        let f = api::_PyType_Lookup(class, *name);
+        if f.is_null() || refcount::type_of(f) != &raw mut ffi::PyFunction_Type {
+            return None;
+        }
+        let f: *mut FunctionObject = f.cast();
+        if (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::COROUTINE == 0 {
+            return None;
+        }
+        // Names of the object that is used again may go, and whatever that runs may change the class.
+        refcount::incref(f.cast());
+        let made = coro::call::created(ts, f, &coro::call::positional(&raw const iterator, 1, 0));
+        decref(f.cast());
+        made
+    }
 }
 
 /// GET_AWAITABLE: the iterator of `await value`; the oparg says what for (1 and 2: `__aenter__`, `__aexit__`).
