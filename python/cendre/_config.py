@@ -106,10 +106,10 @@ def from_environ(environ=None):
 
 
 def split(config):
-    """The settings of the native module, and the policy for asyncio's tasks (None: asyncio's own ways)."""
+    """The settings of the native module, and the policy for asyncio's tasks (None: asyncio's own code)."""
     config = dict(config)
-    policy = config.pop("tasks", "off")
-    return config, None if policy == "off" else policy
+    policy = config.pop("tasks", None)
+    return config, policy
 
 
 def is_on(environ=None):

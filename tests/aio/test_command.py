@@ -26,6 +26,7 @@ async def main():
     print(await asyncio.gather(*[child(i) for i in range(3)]), cendre.aio.policy())
 asyncio.run(main())
 print(cendre.aio.stats()["resumed_in_place"])
+print(cendre.aio.stats()["steps"] > 0)
 """
 
 
@@ -42,12 +43,17 @@ def cendre(*argv, **more):
 def test_run(policy, resumed):
     done = cendre("run", f"--tasks={policy}", "-c", GATHER)
     assert done.stderr == ""
-    assert done.stdout.split("\n")[:2] == [f"[0, 1, 2] {policy if policy != 'off' else None}", str(resumed)]
+    assert done.stdout.split("\n")[:3] == [f"[0, 1, 2] {policy}", str(resumed), "True"]
+
+
+def test_without_a_policy():
+    """Then asyncio is its own."""
+    assert cendre("run", "-c", GATHER).stdout.split("\n") == ["[0, 1, 2] None", "0", "False", ""]
 
 
 def test_children_of_the_process_inherit_it():
     done = run(sys.executable, "-c", GATHER, CENDRE="1", CENDRE_TASKS="exact")
-    assert (done.stdout, done.stderr) == ("[0, 1, 2] exact\n1\n", "")
+    assert (done.stdout, done.stderr) == ("[0, 1, 2] exact\n1\nTrue\n", "")
 
 
 def test_nothing_is_imported_for_it():

@@ -6,7 +6,7 @@
 use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
 use crate::state::{self, Bound, Fanout, LoopState, Names, Policy};
-use crate::{early, fanout, look, sites, step};
+use crate::{early, fanout, future, look, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
@@ -122,6 +122,14 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
         let (Some(send), Some(next), Some(step_call)) = ((*as_async).am_send, (*future_iter).tp_iternext, (*step_wrapper).tp_call) else {
             return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other slots"));
         };
+        let set_result = item(dict, c"set_result")?;
+        if !ptr::eq(type_of(set_result), &raw const ffi::PyMethodDescr_Type) {
+            return Err(raise(ffi::PyExc_TypeError, c"set_result"));
+        }
+        let set_result_def = (*set_result.cast::<MethodDescrObject>()).d_method;
+        if (*set_result_def).ml_flags != ffi::METH_METHOD | ffi::METH_FASTCALL | ffi::METH_KEYWORDS {
+            return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other methods"));
+        }
         let context_kwname = ffi::Py_BuildValue(c"(s)".as_ptr(), c"context".as_ptr());
         if context_kwname.is_null() {
             return Err(Raised);
@@ -156,6 +164,8 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             next,
             step_call,
             wakeup: (*wakeup_def).ml_meth.PyCFunction,
+            set_result: (*set_result_def).ml_meth.PyCMethod,
+            set_result_def: set_result_def.cast(),
             fanout: fanout_from(dict)?,
         })
     }
@@ -276,7 +286,7 @@ unsafe fn list_of(words: &[u64]) -> *mut PyObject {
 unsafe fn hook(b: Bound, dict: *mut PyObject) {
     // SAFETY: heap types and a static definition in writable memory; `bound` is there before the first hook is called.
     unsafe {
-        let (iter, wrapper, def) = (b.future_iter, b.step_wrapper, b.wakeup_def);
+        let (iter, wrapper, def, set_result) = (b.future_iter, b.step_wrapper, b.wakeup_def, b.set_result_def);
         for ty in [iter].into_iter().chain(b.transparent.iter().copied()) {
             cendre_runtime::coro::hands_on(ty);
         }
@@ -295,6 +305,7 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
         (*iter).tp_iternext = Some(early::iternext);
         (*wrapper).tp_call = Some(step::step_call);
         (*def).ml_meth.PyCFunction = step::wakeup;
+        (*set_result).ml_meth.PyCMethod = future::set_result_method;
     }
 }
 

@@ -5,9 +5,10 @@
 
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state};
 use crate::queue;
-use crate::state::{Bound, LoopState};
+use crate::state::{Bound, Counter, LoopState, bound, count, find};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref, xincref};
+use cendre_cpython::tstate::ThreadState;
 use core::ffi::c_int;
 use core::ptr;
 
@@ -124,6 +125,38 @@ pub unsafe fn set_result(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, value
         (*f).result = new_ref(value);
         (*f).state = state::FINISHED;
         schedule_callbacks(b, ls, f)
+    }
+}
+
+/// `Future.set_result`: natively while the loop's queue is being run, so that a wake-up may do without a handle; else as `_asyncio`
+/// does it.
+///
+/// # Safety
+/// Called by CPython as a METH_METHOD | METH_FASTCALL | METH_KEYWORDS method; the hook is set after `bind`.
+pub unsafe extern "C" fn set_result_method(
+    this: *mut PyObject,
+    class: *mut ffi::PyTypeObject,
+    args: *const *mut PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: the caller's contract: `n` positional arguments. A future that was not initialised has no loop.
+    unsafe {
+        let b = &*bound();
+        let f: *mut FutureObj = this.cast();
+        if n == 1 && names.is_null() && (type_of(this) == b.future || type_of(this) == b.gathering) && (*f).state == state::PENDING {
+            let ls = find((*f).fut_loop);
+            if !ls.is_null()
+                && !(*ls).ready.is_null()
+                && (*ls).plain_call_soon
+                && (*ls).thread == (*ThreadState::current()).id
+                && queue::truth((*ls).looop, b.names.debug) == Some(false)
+            {
+                count(Counter::FuturesSet);
+                return if set_result(b, ls, f, *args) == 0 { ffi::Py_None() } else { ptr::null_mut() };
+            }
+        }
+        (b.set_result)(this, class, args, n, names)
     }
 }
 

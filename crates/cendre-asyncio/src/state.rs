@@ -61,6 +61,9 @@ pub struct Bound {
     pub next: NextFunc,
     pub step_call: CallFunc,
     pub wakeup: OneFunc,
+    /// `Future.set_result`, and its definition, in writable memory.
+    pub set_result: ffi::PyCMethod,
+    pub set_result_def: *mut ffi::PyMethodDef,
     pub fanout: Fanout,
 }
 
@@ -180,6 +183,7 @@ pub enum Counter {
     TasksMade,
     GathersMade,
     DoneNatively,
+    FuturesSet,
     NotStep,
     NotQueue,
     NotChain,
@@ -207,6 +211,7 @@ pub const COUNTERS: [&str; Counter::Count as usize] = [
     "tasks_made",
     "gathers_made",
     "done_callbacks",
+    "futures_set",
     "not_in_step",
     "not_in_queue_run",
     "frames_between",

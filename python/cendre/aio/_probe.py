@@ -211,7 +211,7 @@ def _look(notes):
     _check_future(cancelled, "a cancelled future")
     return {
         "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
-        "FutureIter": type(iterator), "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
+        "FutureIter": type(iterator), "set_result": vars(asyncio.Future)["set_result"], "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
         "call_soon": base_events.BaseEventLoop.call_soon, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
         "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes),
