@@ -234,6 +234,6 @@ def test_a_panic_below_machine_code_ends_the_process_with_a_report(entries, tmp_
     """Nobody could go on from there (provoked where a guard fails): it never unwinds into CPython, and says once what to send."""
     report = tmp_path / "stderr"
     source = f"import os; os.dup2(os.open({str(report)!r}, os.O_CREAT | os.O_WRONLY), 2)\n" + BELOW
-    out = support.python(source, entries=entries, status=-signal.SIGABRT, _CENDRE_TEST_PANIC="leave:victim")
+    out = support.python(source, entries=entries, status=-signal.SIGABRT, _CENDRE_TEST_PANIC="leave:victim", **support.NO_EVENTS)
     said = report.read_text()
     assert out == "4\n" and said.count("internal error") == 1 and "Please report it" in said and "crates" in said, (out, said)
