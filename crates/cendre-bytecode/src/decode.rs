@@ -384,6 +384,19 @@ impl Instr {
         })
     }
 
+    /// How often a specialised LOAD_ATTR or STORE_ATTR has missed since it was specialised: its counter starts at a fixed value
+    /// (`ADAPTIVE_COOLDOWN_VALUE`, without backoff) and each miss takes one.
+    pub fn attr_misses(&self) -> u16 {
+        const BACKOFF_BITS: u16 = 4;
+        const COOLDOWN: u16 = 52;
+        if self.op == self.base || !matches!(self.base, Opcode::LoadAttr | Opcode::StoreAttr) {
+            return 0;
+        }
+        let counter = self.cache.first().copied().unwrap_or(0);
+        let (left, backoff) = (counter >> BACKOFF_BITS, counter & ((1 << BACKOFF_BITS) - 1));
+        if backoff == 0 && (1..COOLDOWN).contains(&left) { COOLDOWN - left } else { 0 }
+    }
+
     /// The cache of a STORE_ATTR; None for other opcodes.
     pub fn store_attr_cache(&self) -> Option<StoreAttrCache> {
         let c = &*self.cache;

@@ -131,26 +131,54 @@ unsafe fn getter(property: *mut PyObject) -> *mut PyObject {
     unsafe { *word(property, size_of::<PyObject>() as isize) }
 }
 
-/// Does the object have the name itself? `Some(value)`, a new reference, null for no; `None`: ask the long way.
+/// What an object has under a name itself.
+enum Mine {
+    Nothing,
+    Value(*mut PyObject),
+    /// A key of the dict raised when it was compared.
+    Raised,
+    /// To be asked the long way.
+    Unknown,
+}
+
+/// What the dict whose pointer is at `offset` in the object holds.
 #[inline]
-unsafe fn own_value(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Option<*mut PyObject> {
+unsafe fn in_dict(o: *mut PyObject, offset: isize, name: *mut PyObject) -> Mine {
+    // SAFETY: the caller knows that the object keeps a dict or null there. It is held: keys that are no strs run code.
+    unsafe {
+        let dict = *word(o, offset);
+        if dict.is_null() {
+            return Mine::Nothing;
+        }
+        let held = refcount::new_ref(dict);
+        let mut value = core::ptr::null_mut();
+        let found = ffi::PyDict_GetItemRef(held, name, &mut value);
+        refcount::decref(held);
+        match found {
+            0 => Mine::Nothing,
+            1 => Mine::Value(value),
+            _ => Mine::Raised,
+        }
+    }
+}
+
+/// Does the object have the name itself? Values are new references.
+#[inline]
+unsafe fn own_value(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Mine {
     // SAFETY: the entry was made for this version of the class.
     unsafe {
         match e.own {
-            Own::Nothing => Some(core::ptr::null_mut()),
+            Own::Nothing => Mine::Nothing,
             Own::Inline => {
-                let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
-                let known = (*values_of(o, class)).valid != 0 && keys as usize == e.keys && (*keys).dk_nentries == e.nentries;
-                known.then_some(core::ptr::null_mut())
-            }
-            Own::Dict => {
-                let dict = *word(o, e.dict as isize);
-                if dict.is_null() {
-                    return Some(dict);
+                if (*values_of(o, class)).valid == 0 {
+                    // More attributes than classes share keys for, or a copied dict: they are in a dict of the object's own.
+                    return in_dict(o, MANAGED_DICT_OFFSET, name);
                 }
-                let mut value = core::ptr::null_mut();
-                (ffi::PyDict_GetItemRef(dict, name, &mut value) >= 0).then_some(value)
+                let keys = (*class.cast::<HeapTypeObject>()).ht_cached_keys;
+                let known = keys as usize == e.keys && (*keys).dk_nentries == e.nentries;
+                if known { Mine::Nothing } else { Mine::Unknown }
             }
+            Own::Dict => in_dict(o, e.dict as isize, name),
         }
     }
 }
@@ -172,7 +200,11 @@ unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> 
             let e = &(*cache).entries[n];
             if e.kind == Kind::Inline {
                 if (*values_of(o, class)).valid == 0 {
-                    return Found::No;
+                    return match in_dict(o, MANAGED_DICT_OFFSET, name) {
+                        Mine::Value(value) => Found::Value(value),
+                        Mine::Raised => Found::Raised,
+                        _ => Found::No,
+                    };
                 }
                 let value = *word(o, e.offset as isize);
                 return if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) };
@@ -210,9 +242,10 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
                 Found::of(value)
             }
             Kind::Method => match own_value(e, o, class, name) {
-                Some(value) if value.is_null() => Found::Method(descr),
-                Some(value) => Found::Value(value),
-                None => Found::No,
+                Mine::Nothing => Found::Method(descr),
+                Mine::Value(value) => Found::Value(value),
+                Mine::Raised => Found::Raised,
+                Mine::Unknown => Found::No,
             },
             Kind::Descr | Kind::Data => {
                 // The descriptor's own class can have changed.
@@ -220,13 +253,15 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
                     return Found::No;
                 }
                 match own_value(e, o, class, name) {
-                    Some(value) if value.is_null() => Found::of(described(descr, o, class)),
-                    Some(value) => Found::Value(value),
-                    None => Found::No,
+                    Mine::Nothing => Found::of(described(descr, o, class)),
+                    Mine::Value(value) => Found::Value(value),
+                    Mine::Raised => Found::Raised,
+                    Mine::Unknown => Found::No,
                 }
             }
             Kind::Dict => match own_value(e, o, class, name) {
-                Some(value) if !value.is_null() => Found::Value(value),
+                Mine::Value(value) => Found::Value(value),
+                Mine::Raised => Found::Raised,
                 _ => Found::No,
             },
             Kind::Class => {
@@ -359,7 +394,10 @@ unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObje
         if descr.is_null() {
             e.kind = Kind::Dict;
             if e.own == Own::Inline {
-                let n = shared_index(e.keys as *mut DictKeys, name)?;
+                // A name that the shared keys lack is in a dict of the object's own, if anywhere.
+                let Some(n) = shared_index(e.keys as *mut DictKeys, name) else {
+                    return ((*values_of(o, class)).valid == 0).then_some(e);
+                };
                 let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
                 (e.kind, e.offset) = (Kind::Inline, (values + 8 * n as usize) as u32);
             }
@@ -393,12 +431,18 @@ unsafe fn describe_write(class: *mut PyTypeObject, name: *mut PyObject) -> Optio
             return None;
         }
         own_of(class, &mut e)?;
-        if e.own != Own::Inline {
-            return None;
+        match e.own {
+            Own::Nothing => return None,
+            Own::Dict => e.kind = Kind::Dict,
+            // Objects whose values have moved to a dict have more names than the shared keys.
+            Own::Inline => match shared_index(e.keys as *mut DictKeys, name) {
+                Some(n) => {
+                    let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
+                    (e.offset, e.nentries) = ((values + 8 * n as usize) as u32, n);
+                }
+                None => (e.kind, e.own, e.dict) = (Kind::Dict, Own::Dict, MANAGED_DICT_OFFSET as i32),
+            },
         }
-        let n = shared_index(e.keys as *mut DictKeys, name)?;
-        let values = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, values);
-        (e.offset, e.nentries) = ((values + 8 * n as usize) as u32, n);
         Some(e)
     }
 }
@@ -476,6 +520,18 @@ pub unsafe extern "C" fn get_method_cached(o: *mut PyObject, name: *mut PyObject
     }
 }
 
+/// What `PyObject_GenericSetAttr` does where the object has a dict and the class nothing to say.
+#[inline]
+unsafe fn set_in_dict(dict: *mut PyObject, name: *mut PyObject, value: *mut PyObject) -> i32 {
+    // SAFETY: a dict of a live object; it is held, since what it held before may run code when it goes.
+    unsafe {
+        let held = refcount::new_ref(dict);
+        let status = ffi::PyDict_SetItem(held, name, value);
+        refcount::decref(held);
+        status
+    }
+}
+
 /// `o.name = value` of a site with a cache: 0, or -1 with an exception set. Borrows all.
 ///
 /// # Safety
@@ -489,6 +545,10 @@ pub unsafe extern "C" fn set_attr_cached(o: *mut PyObject, name: *mut PyObject, 
         let found = if version == 0 { None } else { (0..WAYS).find(|n| (*cache).versions[*n] == version) };
         if let Some(n) = found {
             let e = (*cache).entries[n];
+            if e.kind == Kind::Dict {
+                let dict = *word(o, e.dict as isize);
+                return if dict.is_null() { ffi::PyObject_SetAttr(o, name, value) } else { set_in_dict(dict, name, value) };
+            }
             let slot = word(o, e.offset as isize);
             let old = *slot;
             if e.kind == Kind::Slot {
@@ -508,6 +568,10 @@ pub unsafe extern "C" fn set_attr_cached(o: *mut PyObject, name: *mut PyObject, 
                 *slot = refcount::new_ref(value);
                 refcount::xdecref(old);
                 return 0;
+            }
+            let dict = *word(o, MANAGED_DICT_OFFSET);
+            if !dict.is_null() {
+                return set_in_dict(dict, name, value);
             }
         } else {
             fill(cache, o, name, true);

@@ -100,6 +100,11 @@ fn cpu_ns(clock: libc::clockid_t) -> u64 {
     t.tv_sec as u64 * 1_000_000_000 + t.tv_nsec as u64
 }
 
+/// Processor time of this thread: what compiling took does not depend on what else the machine does.
+pub fn thread_ns() -> u64 {
+    cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID)
+}
+
 /// Processor time that compiling may use now.
 ///
 /// # Safety
@@ -270,9 +275,9 @@ fn run(interpreter: usize) {
         let Queued { mut job, number, .. } = guard.queue.remove(hottest);
         guard.busy = true;
         drop(guard);
-        let start = cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID);
+        let start = thread_ns();
         let result = job.work();
-        let ns = cpu_ns(libc::CLOCK_THREAD_CPUTIME_ID) - start;
+        let ns = thread_ns() - start;
         guard = shared();
         guard.busy = false;
         guard.done.push(Done { job, number, result, ns });

@@ -41,6 +41,15 @@ pub unsafe fn config() -> Option<Config> {
     unsafe { CONFIG.get().clone() }
 }
 
+/// Whether code is compiled when it is entered, without samples (threshold 0).
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn compiles_at_once() -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { CONFIG.get().as_ref().is_some_and(|c| c.threshold == 0 && c.jit) }
+}
+
 /// Sets the configuration.
 ///
 /// # Safety
@@ -330,7 +339,18 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
         let n = *n;
         let exit = artifact.exits[exit as usize];
         let last = (*record).compiles >= MOST_COMPILES;
-        if is_no_guard(exit.reason) || n < if last { LEAVES_UNTIL_GIVEN_UP } else { LEAVES_UNTIL_GENERIC } {
+        if is_no_guard(exit.reason) || n < LEAVES_UNTIL_GENERIC {
+            return;
+        }
+        let most = match config() {
+            _ if last => LEAVES_UNTIL_GIVEN_UP,
+            // What nobody asked for has to pay.
+            Some(config) if config.threshold > 1 && !(*record).on_demand => {
+                compiler::costs().leaves(LEAVES_UNTIL_GENERIC, CodeObject::len((*record).code))
+            }
+            _ => LEAVES_UNTIL_GENERIC,
+        };
+        if n < most {
             return;
         }
         if last {
@@ -341,8 +361,11 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
         if exit.reason == "guard.globals_are" {
             (*record).any_globals = true;
         } else {
-            // Others that have failed before now would only come next.
-            let suspect = |e: &Exit, n: u32| n >= LEAVES_TO_SUSPECT && e.reason != "guard.globals_are" && !is_no_guard(e.reason);
+            // Others that have failed before now would only come next, and what is true of the keys of one object's class is true of its
+            // other methods.
+            let same_keys = |e: &Exit| e.reason == "guard.keys" && exit.reason == e.reason;
+            let suspect =
+                |e: &Exit, n: u32| (n >= LEAVES_TO_SUSPECT || same_keys(e)) && e.reason != "guard.globals_are" && !is_no_guard(e.reason);
             let failed = artifact.exits.iter().zip(&artifact.leaves).filter(|(e, n)| suspect(e, **n));
             (*record).generic.extend(failed.map(|(exit, _)| exit.unit));
         }

@@ -60,11 +60,13 @@ pub unsafe fn is_ordinary(f: *mut FunctionObject) -> bool {
 /// Arguments whose bit is set in `mask` pass to the callee (consumed if the call was made).
 ///
 /// # Safety
-/// `f` is a live function, `args` as in a vectorcall without keywords; the caller keeps both; the GIL is held.
+/// `f` is a live function, `record` that of its code, with a body; `args` as in a vectorcall without keywords; the caller keeps both; the
+/// GIL is held.
 #[inline]
 pub unsafe fn call_compiled(
     ts: *mut ThreadState,
     f: *mut FunctionObject,
+    record: *mut CodeRecord,
     args: *const *mut PyObject,
     n: usize,
     mask: u64,
@@ -74,10 +76,7 @@ pub unsafe fn call_compiled(
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
-        let record = record::find(code);
-        let runs = !record.is_null()
-            && !(*record).body.is_null()
-            && (*record).version == (*ts).eval_breaker
+        let runs = (*record).version == (*ts).eval_breaker
             && (*ts).py_recursion_remaining > 1
             && n == (*code).co_argcount as usize
             && (*code).co_kwonlyargcount == 0

@@ -1,21 +1,28 @@
 //! What is hot enough to be compiled: arithmetic on samples and on time, nothing of CPython.
 //!
 //! A sample is worth about a millisecond of the program. A function is compiled once it has been seen `threshold` times and
-//! then for as long as compiling it is going to take, so that large code needs more evidence; the compiler as a whole gets a
-//! share of the processor time that the program has used so far.
+//! then for as long as it takes until what machine code saves has paid for the compilation, if it goes on as before: a sample in a
+//! running loop counts as more than one in code that mostly calls others. So large code needs more evidence. The compiler as a whole
+//! gets a share of the processor time that the program has used so far.
 //! Invariant: with a threshold of 1 or 0 none of this holds anything back (tests want as much compiled as can be).
 //! Measurements and the choice of numbers: docs/internals/hotness.md.
 
 /// Samples in which the heat of code that is not seen any more falls by half.
 const HALF_LIFE: u32 = 4096;
-/// The most that one function has to wait for, in samples.
-const MOST_SAMPLES: u64 = 400;
+/// The most that one function has to wait for, in heat.
+const MOST_HEAT: u64 = 1200;
+/// Heat of a sample inside a loop of the running frame: most of its time is saved there.
+const LOOP_HEAT: u32 = 3;
+/// Milliseconds in code that pays back one of the compiler: a quarter is what is saved where other objects are mostly dealt with.
+const PAYBACK: u64 = 4;
 /// Processor time of the compiler that every program may have, in nanoseconds.
-const CREDIT_NS: u64 = 10_000_000;
+const CREDIT_NS: u64 = 20_000_000;
 /// And of each unit of time that the program has run, one in so many.
-const SHARE: u64 = 5;
+const SHARE: u64 = 8;
 /// First guess of what compiling one code unit costs, in nanoseconds.
 const GUESS_NS_PER_UNIT: u64 = 25_000;
+/// What leaving machine code loses, in nanoseconds: the way out, and some of the rest of the function.
+const LEAVE_NS: u64 = 2_000;
 /// One sample, in nanoseconds.
 const SAMPLE_NS: u64 = 1_000_000;
 
@@ -43,14 +50,14 @@ pub struct Heat {
 }
 
 impl Heat {
-    /// Counts a sample; answers the heat.
-    pub fn add(&mut self, now: u32) -> u32 {
+    /// Counts a sample of some weight; answers the heat.
+    pub fn add(&mut self, now: u32, weight: u32) -> u32 {
         let halvings = now.wrapping_sub(self.at) / HALF_LIFE;
         self.samples = self.samples.checked_shr(halvings).unwrap_or(0);
         if halvings > 0 || self.samples == 0 {
             self.at = now;
         }
-        self.samples = self.samples.saturating_add(1);
+        self.samples = self.samples.saturating_add(weight);
         self.samples
     }
 
@@ -69,6 +76,11 @@ pub fn counts(place: Place, runs_once: bool, in_loop: bool, threshold: u32) -> b
         Place::Loop => true,
         Place::Caller => false,
     }
+}
+
+/// How much a sample counts.
+pub fn weight(running: bool, in_loop: bool) -> u32 {
+    if running && in_loop { LOOP_HEAT } else { 1 }
 }
 
 /// What compiling costs here: learned from what was compiled.
@@ -108,7 +120,12 @@ impl Costs {
         if threshold <= 1 {
             return threshold;
         }
-        threshold.saturating_add((self.estimate_ns(units) / SAMPLE_NS).min(MOST_SAMPLES) as u32)
+        threshold.saturating_add((self.estimate_ns(units) * PAYBACK / SAMPLE_NS).min(MOST_HEAT) as u32)
+    }
+
+    /// Leaves through one exit, each of which costs about so much, that pay for compiling code of this size again.
+    pub fn leaves(&self, least: u32, units: usize) -> u32 {
+        least.saturating_add((self.estimate_ns(units) / LEAVE_NS) as u32)
     }
 
     /// What the compiler may still use of a process that has used so much, itself included.
@@ -125,18 +142,18 @@ mod tests {
     fn heat_falls_by_half() {
         let mut h = Heat::default();
         for now in 100..108 {
-            h.add(now);
+            h.add(now, 1);
         }
-        assert_eq!(h.add(109), 9);
-        assert_eq!(h.add(109 + HALF_LIFE), 5);
-        assert_eq!(h.add(109 + 50 * HALF_LIFE), 1);
+        assert_eq!(h.add(109, 1), 9);
+        assert_eq!(h.add(109 + HALF_LIFE, 1), 5);
+        assert_eq!(h.add(109 + 50 * HALF_LIFE, 1), 1);
     }
 
     #[test]
     fn heat_that_is_added_to_now_and_then_still_falls() {
         // Seen once in 3000 samples: never hot.
         let mut h = Heat::default();
-        let most = (0..1000).map(|n| h.add(n * 3000)).max();
+        let most = (0..1000).map(|n| h.add(n * 3000, 1)).max();
         assert!(most.is_some_and(|m| m <= 4), "{most:?}");
     }
 
@@ -144,8 +161,15 @@ mod tests {
     fn large_code_needs_more() {
         let c = Costs::new();
         let (small, large) = (c.needed(4, 50), c.needed(4, 2000));
-        assert!(small < 6 && large > 50, "{small} {large}");
+        assert!(small < 10 && large > 150, "{small} {large}");
         assert_eq!((c.needed(1, 5000), c.needed(0, 5000)), (1, 0));
+        assert_eq!(c.leaves(50, 0), 50);
+        assert!(c.leaves(50, 400) > 2000 && c.leaves(50, 40) < 1000);
+    }
+
+    #[test]
+    fn loops_get_hot_sooner() {
+        assert!(weight(true, true) > weight(true, false) && weight(false, true) == 1);
     }
 
     #[test]

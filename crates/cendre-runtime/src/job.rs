@@ -8,6 +8,7 @@
 
 use crate::artifact::{Artifact, MEMORY};
 use crate::codemem::{self, MemoryError};
+use crate::compiler;
 use crate::driver::{self, Subject};
 use crate::entries;
 use crate::env::{self, PlainEnv};
@@ -25,7 +26,6 @@ use cendre_passes::Classes;
 use std::collections::BTreeSet;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::time::Instant;
 
 /// What the middle stage works on.
 struct Plan {
@@ -73,7 +73,7 @@ impl Job {
             if !trial::may_compile(&config, subject.code) {
                 return Err("left out by CENDRE_MIX".to_owned());
             }
-            let start = Instant::now();
+            let start = compiler::thread_ns();
             let facts = env::facts_for(record, subject.globals, subject.builtins);
             let code = facts::code_facts(subject.code);
             let translated = guarded(|| {
@@ -109,7 +109,7 @@ impl Job {
                 return Err(reason);
             }
             job.held = held;
-            job.foreground_ns = start.elapsed().as_nanos() as u64;
+            job.foreground_ns = compiler::thread_ns() - start;
             Ok(job)
         }
     }
@@ -120,7 +120,7 @@ impl Job {
     /// Why the function stays interpreted.
     pub fn work(&mut self) -> Result<(), String> {
         let Some(Plan { mut function, classes, env }) = self.plan.take() else { return Err("no work left".to_owned()) };
-        let start = Instant::now();
+        let start = compiler::thread_ns();
         let name = &self.code.qualname;
         let made = guarded(|| {
             panic_if_asked("generate", name);
@@ -131,7 +131,7 @@ impl Job {
             cendre_passes::run_with(&mut function, &classes);
             cendre_codegen::compile(&function, &env).map_err(|e| e.to_string())
         });
-        self.background_ns = start.elapsed().as_nanos() as u64;
+        self.background_ns = compiler::thread_ns() - start;
         self.made = Some((made?, env.named()));
         Ok(())
     }
@@ -158,7 +158,7 @@ impl Job {
             let record = self.record;
             let Some((compiled, named)) = self.made.take() else { return Err("not compiled".to_owned()) };
             let Some(config) = driver::config() else { return Err("cendre is not enabled".to_owned()) };
-            let start = Instant::now();
+            let start = compiler::thread_ns();
             if !named.is_subset(&self.held) {
                 return Err("internal error: the machine code names an object that nobody watched".to_owned());
             }
@@ -190,7 +190,7 @@ impl Job {
             stats::add(Counter::Instructions, units.map_or(0, |u| u.len() as u64));
             stats::add(Counter::IrInstructions, compiled.ir_instructions.into());
             entries::install(record);
-            self.foreground_ns += start.elapsed().as_nanos() as u64;
+            self.foreground_ns += compiler::thread_ns() - start;
             let all = self.foreground_ns + self.background_ns;
             let first = stats::get(Counter::Compiled) == 1;
             stats::add(if first { Counter::FirstCompileNs } else { Counter::CompileNs }, all);

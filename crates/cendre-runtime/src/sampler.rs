@@ -42,9 +42,11 @@ struct Shared {
     stop: bool,
     /// A request is out.
     waiting: bool,
+    /// The thread sleeps until the request is answered.
+    asleep: bool,
 }
 
-static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, waiting: false });
+static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, waiting: false, asleep: false });
 static CHANGED: Condvar = Condvar::new();
 static WAKES: AtomicU64 = AtomicU64::new(0);
 /// Number of the present sample.
@@ -79,12 +81,14 @@ fn run(interpreter: usize) {
     let mut guard = shared();
     while !guard.stop {
         WAKES.fetch_add(1, Ordering::Relaxed);
-        if guard.waiting {
-            guard = CHANGED.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
-            continue;
-        }
         let (again, _) = CHANGED.wait_timeout(guard, period()).unwrap_or_else(std::sync::PoisonError::into_inner);
         guard = again;
+        // Mostly the last request has been answered by now. Where it has not, perhaps no Python code runs: only then is the answer to wake us.
+        while guard.waiting && !guard.stop {
+            guard.asleep = true;
+            guard = CHANGED.wait(guard).unwrap_or_else(std::sync::PoisonError::into_inner);
+        }
+        guard.asleep = false;
         if guard.stop {
             break;
         }
@@ -111,7 +115,7 @@ pub unsafe fn start() {
         if slot.is_some() {
             return;
         }
-        *shared() = Shared { stop: false, waiting: false };
+        *shared() = Shared { stop: false, waiting: false, asleep: false };
         let interpreter = ffi::PyInterpreterState_Get() as usize;
         let (mut all, mut old) = (core::mem::zeroed(), core::mem::zeroed());
         libc::sigfillset(&mut all);
@@ -166,8 +170,12 @@ unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     let _ = std::panic::catch_unwind(|| unsafe { look() });
     let mut guard = shared();
     guard.waiting = false;
+    let asleep = guard.asleep;
     drop(guard);
-    CHANGED.notify_one();
+    // Waking it costs the program a system call and another thread a turn.
+    if asleep {
+        CHANGED.notify_one();
+    }
     0
 }
 
@@ -210,7 +218,7 @@ unsafe fn look() {
                     let runs_once = (*code).co_flags & co_flags::OPTIMIZED == 0;
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
-                        let heat = (*record).heat.add(now);
+                        let heat = (*record).heat.add(now, hotness::weight(top, looped));
                         let cold = (*record).state == State::Cold && (*record).job == 0 && !waits(record, &config);
                         cold_seen |= cold;
                         if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {

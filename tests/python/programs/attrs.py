@@ -495,6 +495,62 @@ def special_methods():
     return v[2](3, k=4).v, [*v], 1 in v, len(v), not v, e, v == V(1), {v: 2}[V(1)], sorted([V(2), v])[0].v
 
 
+class Wide:
+    """More attributes than instances of a class share keys for: each has a dict of its own."""
+    kind = "wide"
+
+    def __init__(self, v):
+        for i in range(40):
+            setattr(self, f"a{i}", (v, i))
+
+    def method(self):
+        return "method", self.a39
+
+    @property
+    def prop(self):
+        return self.a1
+
+
+class Odd:
+    """A key of a dict with the hash of a name, that raises when it is compared."""
+    def __init__(self, name):
+        self.name = name
+
+    def __hash__(self):
+        return hash(self.name)
+
+    def __eq__(self, other):
+        raise KeyError("compared with " + str(other))
+
+
+def wide(n):
+    """Names that are in the object's dict, or only in the class, or in the dict later; writes to that dict."""
+    objs = [Wide(1), Wide(2), Plain(1).grow(40), types.SimpleNamespace(a0=1, a39=2, kind=3, prop=4, method=dict)]
+    out = []
+    for i in range(n):
+        o = objs[i % 4]
+        try:
+            out.append((o.a0, o.a39, o.kind, o.prop, o.method()))
+        except AttributeError as e:
+            out.append(str(e))
+        except KeyError as e:
+            out.append(repr(e))
+        o.a3 = i
+        o.a3 += 1
+        o.fresh = [i]
+        out.append((o.a3, o.fresh))
+        if i == 12:
+            o.method = lambda: "shadow"
+        elif i == 20:
+            del o.method
+        elif i == 24:
+            del o.a39
+            o.__dict__["a39"] = "again"
+        elif i == 28:
+            o.__dict__[Odd("method")] = 1
+    return out
+
+
 def objects():
     return [Plain(1, 2), Plain(1.5, 2), Plain("s", "t"), Slots(), SlotsChild(4), Prop(), Getattr(), Getattribute(), SetDel(), Described(), WithMeta, WithMeta(), Child(9), Plain, Slots, Described,
             types.SimpleNamespace(x=1, y=2, kind=3), WithPlainMeta, sys.modules[__name__], Lazy(), Unweighted(4), 5, None, "text", Plain(1).grow(40), object(), len]
@@ -520,7 +576,7 @@ def cases():
     yield "update_loop", lambda: matrix(update_loop, updates(), make=updates)
     yield "sum_points", lambda: matrix(sum_points, [([Plain(i, i) for i in range(9)],), ([Plain(i, 0.5) for i in range(9)],), ([Plain(1), Slots(), Child(2)],), ([Plain(1, 1), types.SimpleNamespace(x=2, y=3), Plain("a", "b")],)])
     yield "linked", lambda: sweep(linked, [(50,), (0,), (3,)])
-    for f in (class_changes, store_changes, many_shapes, dict_materialised, module_attribute):
+    for f in (class_changes, store_changes, many_shapes, dict_materialised, module_attribute, wide):
         yield f.__name__, lambda f=f: sweep(f, [(36,), (3,), (14,)])
     yield "super_forms", super_forms
     yield "class_features", class_features

@@ -84,7 +84,7 @@ impl Translator<'_> {
             use Opcode::*;
             // Without a version what the cache names may be gone.
             let usual = i.load_attr_cache().filter(|c| c.version != 0).map_or(0, |c| c.descr);
-            let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
+            let is_method = matches!(i.op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
             // Its guard leaves at the next instruction, and is counted there.
             if method && is_method && usual != 0 && !owner.own && !self.facts.is_generic(i.next) {
                 return self.load_method_cached(i, owner, name, cache, usual);

@@ -58,13 +58,13 @@ impl Lower<'_> {
         self.load(ts, offset)
     }
 
-    /// Did instrumentation change since the body was entered?
+    /// Did instrumentation change since the body was entered? The version counts up from bit 8; its lower half cannot come round
+    /// within one activation.
     pub(super) fn version_changed(&mut self) -> ir::Value {
-        let word = self.eval_breaker();
-        let version = self.version;
-        let differ = self.b.ins().bxor(word, version);
-        // Only events differ (the low byte): less than 256.
-        self.b.ins().icmp_imm_s(IntCC::UnsignedGreaterThan, differ, 0xff)
+        let (ts, offset) = (self.ts, self.env.offsets().ts_eval_breaker);
+        let now = self.load32(ts, offset + 1);
+        let version = self.short_version;
+        self.b.ins().icmp(IntCC::NotEqual, now, version)
     }
 
     fn call_named(&mut self, i: &InstData) -> Result<(), CodegenError> {

@@ -10,6 +10,9 @@ use cendre_ir::hash::HashMap;
 use cendre_ir::{FrameState, InstData, Kinds, Op, State};
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 
+/// Bits of an exit's number where it is told together with its row.
+const NUMBER_BITS: u32 = 16;
+
 /// What an exit does after the spill.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 enum Kind {
@@ -40,7 +43,7 @@ fn state_of(i: &InstData) -> Result<State, CodegenError> {
     i.state.ok_or_else(|| CodegenError::Backend(format!("{} without state", i.op.row().text)))
 }
 
-/// Blocks where the exits of a function meet: all that leave, and those that raise by handler. Their parameters say which row.
+/// Blocks where the exits of a function meet: all that leave, and those that raise by handler. Their parameters say which row (and number).
 #[derive(Default)]
 pub(crate) struct Shared {
     leave: Option<ir::Block>,
@@ -96,52 +99,71 @@ impl Lower<'_> {
     }
 
     pub(super) fn emit_exits(&mut self) -> Result<(), CodegenError> {
-        // Leaves of one state share the stores: what differs, the exit's number, is a parameter of them.
-        let mut spills: HashMap<State, ir::Block> = HashMap::default();
+        // Leaves of one state share its row; what differs is the exit's number.
+        let mut rows: HashMap<State, (i64, Option<ir::Block>)> = HashMap::default();
         while let Some((key, block)) = self.exit_work.pop() {
             self.b.switch_to_block(block);
             let state = self.f.states[key.state.index()].clone();
-            match key.kind {
-                Kind::Leave(reason) => {
-                    let number = self.exit_number(&state, reason);
-                    let number = self.iconst(number);
-                    if let Some(spill) = spills.get(&key.state) {
-                        self.jump(*spill, &[number]);
-                        continue;
+            let Kind::Leave(reason) = key.kind else {
+                let Kind::Raise(store) = key.kind else { continue };
+                self.emit_raise(&state, store)?;
+                continue;
+            };
+            let number = self.exit_number(&state, reason);
+            let (row, stores) = match rows.get(&key.state) {
+                Some(known) => *known,
+                None => {
+                    // The stores, if there are any, are made in a block of their own, which later exits of the state join.
+                    let stores = (!state.stale.is_empty() || !state.stack.is_empty()).then(|| self.cold_block());
+                    self.b.switch_to_block(stores.unwrap_or(block));
+                    let row = self.row(&state)?;
+                    if let Some(stores) = stores {
+                        let which = self.b.append_block_param(stores, types::I64);
+                        let leave = self.leave_block();
+                        self.jump(leave, &[which]);
+                        self.b.switch_to_block(block);
                     }
-                    let spill = self.cold_block();
-                    let number_there = self.b.append_block_param(spill, types::I64);
-                    spills.insert(key.state, spill);
-                    self.jump(spill, &[number]);
-                    self.b.switch_to_block(spill);
-                    self.leave_with(&state, number_there)?;
+                    rows.insert(key.state, (row, stores));
+                    (row, stores)
                 }
-                Kind::Raise(store) => self.emit_raise(&state, store)?,
-            }
+            };
+            let to = match stores {
+                Some(stores) => stores,
+                None => self.leave_block(),
+            };
+            let which = self.which(row, number)?;
+            self.jump(to, &[which]);
         }
         self.emit_shared()
+    }
+
+    /// Row and number of an exit in one word: a constant and a jump are all that most exits are.
+    fn which(&mut self, row: i64, number: i64) -> Result<ir::Value, CodegenError> {
+        if number >> NUMBER_BITS != 0 {
+            return Err(CodegenError::TooLarge(self.exits.len()));
+        }
+        Ok(self.iconst(row << NUMBER_BITS | number))
+    }
+
+    /// The block where all that leave meet.
+    fn leave_block(&mut self) -> ir::Block {
+        match self.shared.leave {
+            Some(b) => b,
+            None => {
+                let b = self.cold_block();
+                self.b.append_block_param(b, types::I64);
+                *self.shared.leave.insert(b)
+            }
+        }
     }
 
     /// Leaves here and now, with all locals current.
     pub fn leave_now(&mut self, state: &FrameState, reason: &'static str) -> Result<(), CodegenError> {
         let number = self.exit_number(state, reason);
-        let number = self.iconst(number);
-        self.leave_with(state, number)
-    }
-
-    fn leave_with(&mut self, state: &FrameState, number: ir::Value) -> Result<(), CodegenError> {
         let row = self.row(state)?;
-        let leave = match self.shared.leave {
-            Some(b) => b,
-            None => {
-                let b = self.cold_block();
-                self.b.append_block_param(b, types::I64);
-                self.b.append_block_param(b, types::I64);
-                *self.shared.leave.insert(b)
-            }
-        };
-        let row = self.iconst(row);
-        self.jump(leave, &[row, number]);
+        let leave = self.leave_block();
+        let which = self.which(row, number)?;
+        self.jump(leave, &[which]);
         Ok(())
     }
 
@@ -167,7 +189,9 @@ impl Lower<'_> {
         let shared = std::mem::take(&mut self.shared);
         if let Some(leave) = shared.leave {
             self.b.switch_to_block(leave);
-            let (row, number) = (self.b.block_params(leave)[0], self.b.block_params(leave)[1]);
+            let which = self.b.block_params(leave)[0];
+            let row = self.b.ins().ushr_imm_u(which, i64::from(NUMBER_BITS));
+            let number = self.b.ins().band_imm_s(which, (1 << NUMBER_BITS) - 1);
             self.call_exit("leave_frame", row, Ret::None)?;
             let t = self.iconst(tag::LEAVE);
             self.b.ins().return_(&[t, number]);

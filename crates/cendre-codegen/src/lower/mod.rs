@@ -48,6 +48,8 @@ pub(crate) struct Lower<'a> {
     pub fr: ir::Value,
     /// The eval breaker word with the events masked out, as it was at entry.
     pub version: ir::Value,
+    /// The lower half of the version that stands above the events in that word.
+    short_version: ir::Value,
     /// Not zero: a number may be returned unboxed.
     takes_numbers: ir::Value,
     /// The caller awaits the result.
@@ -100,6 +102,8 @@ pub(crate) fn lower(
     let (ts, fr, at) = (b.block_params(prologue)[0], b.block_params(prologue)[1], b.block_params(prologue)[2]);
     let word = b.ins().load(types::I64, MemFlagsData::trusted(), ts, env.offsets().ts_eval_breaker);
     let version = b.ins().band_imm_s(word, !0xff);
+    let short = b.ins().ushr_imm_u(word, 8);
+    let short_version = b.ins().ireduce(types::I32, short);
     let flags = b.ins().ushr_imm_u(at, 32);
     let takes_numbers = b.ins().band_imm_s(flags, tag::TAKES_NUMBERS >> 32);
     let is_awaited = b.ins().ushr_imm_u(at, i64::from(tag::AWAITED.trailing_zeros()));
@@ -122,6 +126,7 @@ pub(crate) fn lower(
         ts,
         fr,
         version,
+        short_version,
         takes_numbers,
         is_awaited,
         looked,

@@ -321,15 +321,18 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
     unsafe {
         match event {
             ext::FUNCTION_CREATE => {
-                let record = record::find((*f).func_code.cast());
-                let compiled = !record.is_null() && (*record).state == State::Compiled;
-                let at_once = || driver::config().is_some_and(|c| c.threshold == 0 && c.jit);
+                // Programs make functions all the time: where nothing is to be done, that is to be seen at once.
+                let at_once = driver::compiles_at_once();
                 if entries::kind() == Kind::Executor {
                     // Its code may be older than `enable`.
-                    if record.is_null() {
+                    if at_once && record::find((*f).func_code.cast()).is_null() {
                         entries::code_made((*f).func_code.cast());
                     }
-                } else if compiled || at_once() && !record::find_or_make((*f).func_code.cast()).is_null() {
+                    return 0;
+                }
+                let record = record::find((*f).func_code.cast());
+                let compiled = !record.is_null() && (*record).state == State::Compiled;
+                if compiled || at_once && !record::find_or_make((*f).func_code.cast()).is_null() {
                     // The callback must not change the function at once: its version is set right behind it. So the
                     // version is taken from the code object when it is unwrapped.
                     wrap(f);
@@ -337,7 +340,7 @@ unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObj
             }
             ext::FUNCTION_DESTROY => {
                 let w = WRAPPED.get();
-                if let Some(t) = &mut w.functions {
+                if let Some(t) = w.functions.as_mut().filter(|t| !t.is_empty()) {
                     t.remove(&f);
                 }
                 w.paused.retain(|p| *p != f);
