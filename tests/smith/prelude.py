@@ -242,7 +242,8 @@ def describe(error, depth=4):
 
 
 def look(depth=1):
-    """Records the caller's frame, and those above it: line, position, and all locals."""
+    """Records the caller's frame, and those above it: line, position, and all locals. Answers whether the log is of odd length, without what
+    `pair.py` leaves out of the comparison."""
     if ON_TURN[0] is not None:
         turn()
     frame = sys._getframe(1)
@@ -253,7 +254,7 @@ def look(depth=1):
             note(f"look {code.co_name}:{frame.f_lineno} {names}")
         frame = frame.f_back
         depth -= 1
-    return len(LOG) & 1
+    return sum(not line.startswith(("del ", "event ")) for line in LOG) & 1
 
 
 def poke(name, value, up=1):

@@ -26,6 +26,15 @@ pub struct IntrinsicFunc1Info {
     pub name: *const c_char,
 }
 
+/// `PyMonitoringState`: the tools that hear of an event, as bits.
+#[repr(C)]
+pub struct MonitoringState {
+    /// Tools.
+    pub active: u8,
+    /// CPython's.
+    pub opaque: u8,
+}
+
 /// Entry of [`_PyIntrinsics_BinaryFunctions`].
 #[repr(C)]
 pub struct IntrinsicFunc2Info {
@@ -131,8 +140,11 @@ exported! {
         pub fn _PyEval_ImportName(ts: *mut ThreadState, frame: *mut Frame, name: *mut PyObject, fromlist: *mut PyObject, level: *mut PyObject) -> *mut PyObject;
         pub fn _PyEval_MatchClass(ts: *mut ThreadState, subject: *mut PyObject, ty: *mut PyObject, nargs: ffi::Py_ssize_t, kwargs: *mut PyObject) -> *mut PyObject;
         pub fn _PyEval_MatchKeys(ts: *mut ThreadState, map: *mut PyObject, keys: *mut PyObject) -> *mut PyObject;
+        pub fn _PyMonitoring_FireExceptionHandledEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
+        pub fn _PyMonitoring_FirePyUnwindEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
+        pub fn _PyMonitoring_FireRaiseEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
+        pub fn _PyMonitoring_FireReraiseEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
         pub fn _PyEval_MonitorRaise(ts: *mut ThreadState, frame: *mut Frame, instr: *mut CodeUnit);
-        pub fn _PyEval_NoToolsForUnwind(ts: *mut ThreadState) -> bool;
         pub fn _PyEval_UnpackIterableStackRef(ts: *mut ThreadState, v: *mut PyObject, argcnt: c_int, argcntafter: c_int, sp: *mut StackRef) -> c_int;
         pub fn _PyEval_GetANext(aiter: *mut PyObject) -> *mut PyObject;
         pub fn _PyEval_GetAwaitable(iterable: *mut PyObject, oparg: c_int) -> *mut PyObject;

@@ -244,7 +244,7 @@ unsafe fn run_at(ts: *mut ThreadState, bound: Bound, at: u64) -> Result<*mut PyO
         };
         if (*bound.record).version != (*ts).eval_breaker {
             // What ran since it was bound switched a tool on, or an event came: the interpreter sees to that at the start of the code.
-            return Ok(frames::leave(ts, fr, false));
+            return Ok(frames::leave(ts, fr));
         }
         (*ts).current_frame = fr;
         (*ts).py_recursion_remaining -= 1;

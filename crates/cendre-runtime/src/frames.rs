@@ -12,6 +12,7 @@ use crate::numbers;
 use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
+use crate::unwind;
 use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::{ExceptionTable, Opcode};
 use cendre_cpython::api;
@@ -340,17 +341,16 @@ pub unsafe fn own_code(fr: *mut Frame) {
     }
 }
 
-/// Hands a frame to the interpreter, which runs it to its end and pops it. `throw`: an exception is set, and it is looked up
-/// one unit before `instr_ptr`.
+/// Hands a frame to the interpreter, which runs it to its end and pops it.
 ///
 /// # Safety
 /// `fr` is the running frame, complete, on the data stack, `instr_ptr` an instruction; recursion is not counted for it.
-pub unsafe fn leave(ts: *mut ThreadState, fr: *mut Frame, throw: bool) -> *mut PyObject {
+pub unsafe fn leave(ts: *mut ThreadState, fr: *mut Frame) -> *mut PyObject {
     // SAFETY: the caller's contract; EvalFrameDefault links the frame itself.
     unsafe {
         own_code(fr);
         (*ts).current_frame = (*fr).previous;
-        api::_PyEval_EvalFrameDefault(ts, fr, throw.into())
+        api::_PyEval_EvalFrameDefault(ts, fr, 0)
     }
 }
 
@@ -370,29 +370,21 @@ pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeReco
             }
             body::LEAVE => {
                 driver::left(record, result.value);
-                leave(ts, fr, false)
+                leave(ts, fr)
             }
             _ => {
                 stats::count(Counter::Raises);
                 if !record.is_null() {
                     (*record).raises += 1;
                 }
-                let again = ops::raised_again(ts, fr);
-                // A tool that wants to know about exceptions gets to know it from the interpreter only.
-                if !api::_PyEval_NoToolsForUnwind(ts) {
-                    if !again {
-                        stand_to_raise(fr);
-                        return leave(ts, fr, true);
+                if unwind::watched(ts) {
+                    if unwind::raised(ts, fr) {
+                        return leave(ts, fr);
                     }
-                    if let Some(reraise) = send_to_reraise(fr) {
-                        (*fr).instr_ptr = reraise;
-                        return leave(ts, fr, false);
-                    }
-                }
-                if !again {
+                } else if !ops::raised_again(ts, fr) {
                     ops::traceback_here(ts, fr);
                 }
-                drop_stack(fr);
+                ops::drop_to(fr, 0);
                 pop(ts, fr);
                 ptr::null_mut()
             }
@@ -400,42 +392,11 @@ pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeReco
     }
 }
 
-/// Closes what is left on the eval stack.
+/// The exception table of a code object.
 ///
 /// # Safety
-/// A frame of a code object; the GIL is held. May run Python code.
-pub unsafe fn drop_stack(fr: *mut Frame) {
-    // SAFETY: the stack lies between its base and `stackpointer`.
-    unsafe {
-        let base = Frame::stack_base(fr);
-        while (*fr).stackpointer > base {
-            (*fr).stackpointer = (*fr).stackpointer.sub(1);
-            (*(*fr).stackpointer).close();
-        }
-    }
-}
-
-/// Puts `instr_ptr` where the interpreter, entered with an exception, raises it for the instruction that `instr_ptr` is now.
-///
-/// It makes the traceback entry for the unit itself, and looks for the handler one unit before. Where both units have the same handler, the unit
-/// stays, and the entry is right; else the next one is taken: the handler comes first. (A tool that listens to RAISE hears an offset
-/// that is one unit too small in the first case.)
-///
-/// # Safety
-/// `fr` is the running frame, its `instr_ptr` the instruction that has raised; the GIL is held.
-pub unsafe fn stand_to_raise(fr: *mut Frame) {
-    // SAFETY: a RESUME comes before anything that raises, and a return or jump after it.
-    unsafe {
-        let here = Frame::instr_index(fr) as u32;
-        let handler = |table: &ExceptionTable, unit| table.lookup(unit).map(|h| (h.target, h.depth, h.lasti));
-        let same = here > 0 && exception_table((*fr).code()).is_ok_and(|table| handler(&table, here) == handler(&table, here - 1));
-        if !same {
-            (*fr).instr_ptr = (*fr).instr_ptr.add(1);
-        }
-    }
-}
-
-unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
+/// A live code object.
+pub unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
     // SAFETY: the exception table is a bytes object.
     let bytes = unsafe { ext::bytes_of((*code).co_exceptiontable) };
     ExceptionTable::parse(&bytes).map_err(|_| ())
@@ -452,16 +413,12 @@ pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
         let code = (*fr).code();
         let here = Frame::instr_index(fr);
         let (unit, arg) = reraise_without_handler(code, here as u32)?;
-        drop_stack(fr);
+        ops::drop_to(fr, 0);
         let exception = ffi::PyErr_GetRaisedException();
-        let push = |r: StackRef| {
-            *(*fr).stackpointer = r;
-            (*fr).stackpointer = (*fr).stackpointer.add(1);
-        };
         for n in 0..arg {
-            push(if n == 0 { StackRef::tag_int(here) } else { StackRef::NULL });
+            ops::push(fr, if n == 0 { StackRef::tag_int(here) } else { StackRef::NULL });
         }
-        push(StackRef::from_steal(exception));
+        ops::push(fr, StackRef::from_steal(exception));
         Some(CodeObject::units(code).add(unit as usize))
     }
 }

@@ -46,6 +46,7 @@ pub mod record;
 pub mod sampler;
 pub mod stats;
 pub mod trial;
+pub mod unwind;
 
 pub use body::{Body, BodyResult};
 pub use gil::Gil;

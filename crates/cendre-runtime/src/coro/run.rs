@@ -12,6 +12,7 @@ use crate::frames;
 use crate::ops::exceptions;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
+use crate::unwind;
 use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
@@ -274,15 +275,18 @@ unsafe fn settle(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecor
             }
             body::LEAVE => {
                 driver::left(record, result.value);
-                hand_over(ts, g, record, false)
+                hand_over(ts, g, record)
             }
             _ => {
                 stats::count(Counter::Raises);
                 (*record).raises += 1;
-                if exceptions_watched(ts) {
-                    return hand_over(ts, g, record, true);
+                if unwind::watched(ts) {
+                    if unwind::raised(ts, fr) {
+                        return hand_over(ts, g, record);
+                    }
+                } else {
+                    exceptions::add_traceback(ts, fr);
                 }
-                exceptions::add_traceback(ts, fr);
                 finish(ts, g);
                 BodyResult::new(body::RAISED, 0)
             }
@@ -290,18 +294,8 @@ unsafe fn settle(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecor
     }
 }
 
-/// Whether a tool wants to hear of exceptions: only the interpreter tells it.
-#[expect(clippy::indexing_slicing, reason = "events are below the number of tools' rows")]
-unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
-    // SAFETY: the interpreter outlives its threads.
-    unsafe {
-        let tools = &(*interp::monitors((*ts).interp)).tools;
-        [event::RAISE, event::RERAISE, event::EXCEPTION_HANDLED, event::PY_UNWIND].iter().any(|e| tools[*e as usize] != 0)
-    }
-}
-
-/// The running generator goes on in the interpreter, which finishes or suspends it. `throw`: an exception is set.
-unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecord, throw: bool) -> BodyResult {
+/// The running generator goes on in the interpreter, which finishes or suspends it.
+unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRecord) -> BodyResult {
     // SAFETY: a complete, linked frame; the interpreter links and counts it itself and unlinks the exception state.
     unsafe {
         let fr = &raw mut (*g).gi_iframe;
@@ -309,12 +303,9 @@ unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRe
         own_slots(fr);
         track(g);
         (*fr).return_offset = 0;
-        if throw {
-            frames::stand_to_raise(fr);
-        }
         (*ts).current_frame = (*fr).previous;
         (*ts).py_recursion_remaining += 1;
-        let value = api::_PyEval_EvalFrameDefault(ts, fr, throw.into());
+        let value = api::_PyEval_EvalFrameDefault(ts, fr, 0);
         if value.is_null() {
             return BodyResult::new(body::RAISED, 0);
         }

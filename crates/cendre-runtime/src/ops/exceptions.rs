@@ -8,6 +8,7 @@
 
 use super::stack::{OK, RAISED, drop_to, fail, finish_peek, input, none_ref, object, pop, push};
 use crate::gil::Gil;
+use crate::unwind;
 use cendre_bytecode::Opcode;
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
@@ -82,16 +83,6 @@ pub unsafe fn traceback_here(ts: *mut ThreadState, fr: *mut Frame) {
     }
 }
 
-/// Does a tool want to hear of exceptions (`sys.settrace`, `sys.setprofile`, `sys.monitoring`)?
-#[expect(clippy::indexing_slicing, reason = "events are below the number of tools' rows")]
-unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
-    // SAFETY: the interpreter outlives its threads.
-    unsafe {
-        let tools = &(*interp::monitors((*ts).interp)).tools;
-        tools[event::RAISE as usize] | tools[event::RERAISE as usize] | tools[event::EXCEPTION_HANDLED as usize] != 0
-    }
-}
-
 /// Goes to a handler of this frame: the traceback, the stack cut to `depth`, the handler's `lasti` (if it wants one) and the
 /// exception pushed. 0: done, no exception is set any more. 1: nothing done, since a tool watches; the interpreter must take over.
 ///
@@ -100,7 +91,7 @@ unsafe fn exceptions_watched(ts: *mut ThreadState) -> bool {
 pub unsafe extern "C" fn unwind(ts: *mut ThreadState, fr: *mut Frame, depth: i32, lasti: i32) -> i32 {
     // SAFETY: the contract.
     unsafe {
-        if exceptions_watched(ts) {
+        if unwind::watched(ts) {
             return 1;
         }
         let again = raised_again(ts, fr);

@@ -69,7 +69,7 @@ pub(super) unsafe fn pop(fr: *mut Frame) -> StackRef {
 /// # Safety
 /// The code's stack size allows for it.
 #[inline(always)]
-pub(super) unsafe fn push(fr: *mut Frame, r: StackRef) {
+pub(crate) unsafe fn push(fr: *mut Frame, r: StackRef) {
     // SAFETY: the caller's contract.
     unsafe {
         *(*fr).stackpointer = r;
@@ -82,7 +82,7 @@ pub(super) unsafe fn push(fr: *mut Frame, r: StackRef) {
 /// # Safety
 /// The frame runs, its stack is in memory. May run arbitrary code.
 #[inline]
-pub(super) unsafe fn drop_to(fr: *mut Frame, depth: usize) {
+pub(crate) unsafe fn drop_to(fr: *mut Frame, depth: usize) {
     // SAFETY: the stack begins at the base; each entry is taken off before it is closed.
     unsafe {
         let base = Frame::stack_base(fr);
