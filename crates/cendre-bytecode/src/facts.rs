@@ -52,6 +52,8 @@ pub struct CodeFacts {
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Known {
     pub none: u64,
+    /// A finished coroutine.
+    pub finished: u64,
     pub true_: u64,
     pub false_: u64,
     // classes

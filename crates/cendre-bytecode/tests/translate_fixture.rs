@@ -21,6 +21,7 @@ impl Facts for Invented {
     fn known(&self) -> Known {
         Known {
             none: 1,
+            finished: 4,
             true_: 2,
             false_: 3,
             int: 10,

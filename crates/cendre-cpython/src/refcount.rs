@@ -37,6 +37,15 @@ pub unsafe fn is_immortal(op: *mut PyObject) -> bool {
     unsafe { refcnt(op) >= IMMORTAL_MINIMUM_REFCNT }
 }
 
+/// Makes an object live for ever.
+///
+/// # Safety
+/// `op` points to a live object that the collector does not know; the GIL is held.
+pub unsafe fn make_immortal(op: *mut PyObject) {
+    // SAFETY: the caller's contract.
+    unsafe { set_refcnt(op, IMMORTAL_INITIAL_REFCNT) }
+}
+
 /// `Py_INCREF`.
 ///
 /// # Safety

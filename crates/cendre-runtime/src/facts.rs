@@ -3,6 +3,7 @@
 //! Invariant: an [`ObjId`] is the object's address. Facts are a snapshot with the GIL held; what may change later is
 //! guarded by the machine code, what may die is held or watched by the artifact (see `artifact.rs`).
 
+use crate::coro;
 use crate::driver;
 use crate::ext;
 use crate::gil::Gil;
@@ -266,6 +267,7 @@ impl Facts for LiveFacts {
             };
             Known {
                 none: ffi::Py_None() as u64,
+                finished: coro::finished::finished().unwrap_or(ffi::Py_None()) as u64,
                 true_: ffi::Py_True() as u64,
                 false_: ffi::Py_False() as u64,
                 int: &raw mut ffi::PyLong_Type as u64,

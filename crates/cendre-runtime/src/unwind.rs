@@ -37,7 +37,7 @@ unsafe fn tools(ts: *mut ThreadState, event: c_int) -> u8 {
 }
 
 /// The exception that is set was raised by the instruction at `instr_ptr`. True: a handler of this frame takes it, `instr_ptr` and the stack stand
-/// there, and no exception is set any more. False: the frame ends with it; its stack is as it was.
+/// there, and no exception is set any more. False: the frame ends with it; its stack is empty.
 ///
 /// # Safety
 /// `fr` is the running frame, complete, with its stack in memory; an exception is set; the GIL is held. Runs Python code.
@@ -55,6 +55,7 @@ pub unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
         let table = frames::exception_table(code).ok();
         loop {
             let Some(handler) = table.as_ref().and_then(|t| t.lookup(unit)) else {
+                ops::drop_to(fr, 0);
                 tell(ts, fr, event::PY_UNWIND, unit);
                 return false;
             };

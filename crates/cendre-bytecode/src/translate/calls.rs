@@ -351,7 +351,7 @@ impl Translator<'_> {
         let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
         let (finished, rest) = self.branch(done);
 
-        // Finished: no coroutine was ever built. What tools learn of it is the instruction's own business.
+        // Finished: no coroutine was ever built.
         self.at = Some(finished);
         let locals = self.locals.clone();
         let depth = self.stack.len();
@@ -363,6 +363,15 @@ impl Translator<'_> {
             self.stack[depth] = Val::number(kind, x);
             state = self.state_at(shape.behind);
         }
+        // Tools that were switched on meanwhile hear of what comes next, which is the END_SEND.
+        let result = self.pop()?;
+        let receiver = self.const_obj(self.known.finished);
+        self.stack.push(Val::object(receiver, false));
+        self.stack.push(result);
+        let at_end_send = self.state_at(shape.behind - 1);
+        self.emit(Op::Checkpoint, Imm::None, &[], 0, Some(at_end_send));
+        self.stack.truncate(depth);
+        self.stack.push(result);
         self.looked = None;
         self.reload(shape.behind, state);
         self.go(shape.behind)?;

@@ -59,7 +59,7 @@ impl Lower<'_> {
         if i.own & 1 != 0 {
             self.drop_value(i.args[0], None)?;
         }
-        let [t, value, kind] = self.await_watched([t, value, kind])?;
+        let [t, value, kind] = if i.op == Op::AwaitTail { self.await_watched([t, value, kind])? } else { [t, value, kind] };
         self.finish_pair(i, t, value)?;
         self.awaited.insert(i.results[0], super::Awaited { kind, yielded });
         if i.op == Op::AwaitTail {
@@ -87,9 +87,8 @@ impl Lower<'_> {
         let (fr, offset) = (self.fr, self.stack_slot(0));
         let yielded = self.load(fr, offset);
         let object = self.iconst(tag::RETURNED);
-        let [t, value, kind] = self.await_watched([r[0], r[1], object])?;
-        self.finish_pair(i, t, value)?;
-        self.awaited.insert(i.results[0], super::Awaited { kind, yielded });
+        self.finish_pair(i, r[0], r[1])?;
+        self.awaited.insert(i.results[0], super::Awaited { kind: object, yielded });
         Ok(())
     }
 
@@ -115,7 +114,7 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// If tools changed during an awaited call they want to see how an awaited object ends. Tag, value, and the kind of value.
+    /// If tools changed during an awaited call they want to see the return: no number goes straight to our caller. Tag, value, and the kind of value.
     fn await_watched(&mut self, answer: [ir::Value; 3]) -> Result<[ir::Value; 3], CodegenError> {
         let [t, value, kind] = answer;
         let (watched, told) = (self.cold_block(), self.new_block());

@@ -6,7 +6,6 @@
 
 use super::bind::{self, Bind};
 use super::data::{self, AwaitSite};
-use super::finished::finished;
 use super::run::{link_exceptions, may_run, ran, run};
 use super::send::answer;
 use super::{pass, shell};
@@ -455,27 +454,17 @@ pub(super) unsafe fn conclude(site: *mut AwaitSite, yielded_to: *mut *mut PyObje
     }
 }
 
-/// Tools changed during the call, which gave this answer; they want to see how an awaited object ends.
+/// Tools changed during the call, which gave this answer: an object in place of a number.
 ///
 /// # Safety
 /// The value is owned, or a number as the body's tag `kind` says; the GIL is held.
 pub unsafe extern "C" fn await_watched(tag: u64, kind: u64, value: u64) -> BodyResult {
-    // SAFETY: the caller's contract; without memory for the object the value is still ours.
-    unsafe {
-        if tag != answer::VALUE {
-            return BodyResult::new(tag, value);
-        }
-        let value = numbers::boxed_result(BodyResult::new(kind, value));
-        if value.tag != body::RETURNED {
-            return BodyResult::new(answer::RAISED, 0);
-        }
-        let value = value.value as *mut PyObject;
-        let object = finished(value);
-        if object.is_null() {
-            return BodyResult::new(answer::VALUE, value as u64);
-        }
-        BodyResult::new(answer::DECLINED, object as u64)
+    if tag != answer::VALUE {
+        return BodyResult::new(tag, value);
     }
+    // SAFETY: the caller's contract.
+    let value = unsafe { numbers::boxed_result(BodyResult::new(kind, value)) };
+    BodyResult::new(if value.tag == body::RETURNED { answer::VALUE } else { answer::RAISED }, value.value)
 }
 
 /// An awaited call that machine code made in line, when something about its end was unusual. As [`await_call`], with what was
