@@ -140,6 +140,7 @@ exported! {
         pub fn _PyEval_ImportName(ts: *mut ThreadState, frame: *mut Frame, name: *mut PyObject, fromlist: *mut PyObject, level: *mut PyObject) -> *mut PyObject;
         pub fn _PyEval_MatchClass(ts: *mut ThreadState, subject: *mut PyObject, ty: *mut PyObject, nargs: ffi::Py_ssize_t, kwargs: *mut PyObject) -> *mut PyObject;
         pub fn _PyEval_MatchKeys(ts: *mut ThreadState, map: *mut PyObject, keys: *mut PyObject) -> *mut PyObject;
+        pub fn _PyEval_NoToolsForUnwind(ts: *mut ThreadState) -> bool;
         pub fn _PyMonitoring_FireExceptionHandledEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
         pub fn _PyMonitoring_FirePyUnwindEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;
         pub fn _PyMonitoring_FireRaiseEvent(state: *mut MonitoringState, code: *mut PyObject, offset: i32) -> c_int;

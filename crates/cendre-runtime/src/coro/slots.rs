@@ -288,8 +288,8 @@ unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
     }
 }
 
-/// A generator that is dropped while it is suspended. CPython clears the frame at once, without an exception, if it stands at a RESUME and
-/// nothing in the code would handle that; it does not know the RESUME behind an executor.
+/// A generator that is dropped while it is suspended. CPython clears the frame at once, without an exception, if it stands at a RESUME,
+/// nothing in the code would handle that and no tool hears of the end; it does not know the RESUME behind an executor.
 unsafe extern "C" fn gen_finalize(o: *mut PyObject) {
     // SAFETY: called as tp_finalize of the generator type.
     unsafe {
@@ -298,6 +298,7 @@ unsafe extern "C" fn gen_finalize(o: *mut PyObject) {
         let fr: *mut Frame = (&raw mut (*g).gi_iframe).cast();
         let bare = (*g).gi_frame_state == frame_state::FRAME_SUSPENDED
             && (*fr).frame_obj.is_null()
+            && api::_PyEval_NoToolsForUnwind(ThreadState::current())
             && executor::replaced(fr).is_some_and(|resume| resume.oparg() & RESUME_DEPTH1 != 0);
         if !bare {
             return original(o);
