@@ -44,6 +44,7 @@ struct Frame {
 const INSTR_PTR: usize = 7;
 
 #[derive(Default)]
+#[expect(clippy::vec_box, reason = "machine code holds their addresses")]
 struct World {
     objects: Vec<Box<Object>>,
     classes: Vec<Box<Object>>,

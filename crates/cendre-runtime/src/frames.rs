@@ -392,14 +392,14 @@ pub unsafe fn finish(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeReco
     }
 }
 
-/// The exception table of a code object.
+/// The exception table of a code object, if it is one.
 ///
 /// # Safety
 /// A live code object.
-pub unsafe fn exception_table(code: *mut CodeObject) -> Result<ExceptionTable, ()> {
+pub unsafe fn exception_table(code: *mut CodeObject) -> Option<ExceptionTable> {
     // SAFETY: the exception table is a bytes object.
     let bytes = unsafe { ext::bytes_of((*code).co_exceptiontable) };
-    ExceptionTable::parse(&bytes).map_err(|_| ())
+    ExceptionTable::parse(&bytes).ok()
 }
 
 /// Where the interpreter can be sent to raise the exception that is set *again*, without a new traceback entry: a
@@ -435,7 +435,7 @@ pub unsafe fn has_reraise(fr: *mut Frame) -> bool {
 /// A RERAISE that nothing handles: the one at `here`, or one that takes the instruction's offset from the stack.
 unsafe fn reraise_without_handler(code: *mut CodeObject, here: u32) -> Option<(u32, u32)> {
     // SAFETY: a live code object.
-    let (bytes, table) = unsafe { (driver::code_bytes(code), exception_table(code).ok()?) };
+    let (bytes, table) = unsafe { (driver::code_bytes(code), exception_table(code)?) };
     let instructions = cendre_bytecode::decode(&bytes, &no_executors).ok()?;
     let uncaught = |i: &&cendre_bytecode::Instr| i.base == Opcode::Reraise && table.lookup(i.offset).is_none();
     instructions.iter().filter(uncaught).find(|i| i.offset == here && i.arg == 0 || i.arg > 0).map(|i| (i.start, i.arg))

@@ -52,7 +52,7 @@ pub unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
             tell(ts, fr, event::RAISE, unit);
         }
         let code = (*fr).code();
-        let table = frames::exception_table(code).ok();
+        let table = frames::exception_table(code);
         loop {
             let Some(handler) = table.as_ref().and_then(|t| t.lookup(unit)) else {
                 ops::drop_to(fr, 0);
