@@ -11,9 +11,11 @@ CARGO_ENV = PYO3_PYTHON=$(CURDIR)/$(PYTHON) PYO3_ENVIRONMENT_SIGNATURE=cpython-3
 PYTEST_ARGS ?=
 # --modes warm --jobs 1 test_dict and the like: see tests/cpython --help.
 CPYTHON_ARGS ?=
+# --configs exact anyio and the like: see tests/frameworks --help.
+FRAMEWORKS_ARGS ?=
 FUZZ_ARGS ?=
 
-.PHONY: help run test test-rust test-python test-long test-cpython fuzz setup lint bench clean
+.PHONY: help run test test-rust test-python test-long test-cpython test-frameworks fuzz setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
@@ -21,6 +23,7 @@ help:
 	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
 	@echo "make test-long    what takes too long for make test"
 	@echo "make test-cpython  CPython's own test suite in all modes, compared test by test (hours; goes on where it stopped)"
+	@echo "make test-frameworks  the test suites of trio, anyio and aiohttp under cendre, compared in the same way (goes on where it stopped)"
 	@echo "make bench        the benchmarks against plain CPython"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
@@ -51,6 +54,9 @@ test-long: setup
 
 test-cpython: setup
 	$(PYTHON) tests/cpython $(CPYTHON_ARGS)
+
+test-frameworks: setup
+	$(PYTHON) tests/frameworks $(FRAMEWORKS_ARGS)
 
 lint: setup
 	$(CARGO_ENV) cargo clippy --release --workspace --all-targets -- -D warnings

@@ -27,6 +27,17 @@ def _base_facts(python):
     return subprocess.run([python, "-I", "-c", text], stdout=subprocess.PIPE, check=True, text=True).stdout
 
 
+def create_venv(step, python, folder):
+    """A virtual environment with pip, in a folder that is not there."""
+    # Debian's packages carry pip as a wheel at a place that `ensurepip` only knows when they are installed system-wide.
+    wheels = sorted(Path(_base_facts(python).splitlines()[-1]).glob("share/python-wheels/pip-*.whl"))
+    if wheels:
+        run(step, [python, "-m", "venv", "--without-pip", folder])
+        run(step, [folder / "bin/python", wheels[-1] / "pip", "install", "--no-index", wheels[-1]])
+    else:
+        run(step, [python, "-m", "venv", folder])
+
+
 def make_venv(python):
     """The virtual environment with pip, on this interpreter."""
     facts = _base_facts(python)
@@ -39,13 +50,7 @@ def make_venv(python):
     for later in ("venv", "tools", "build"):
         forget(later)
     shutil.rmtree(VENV, ignore_errors=True)
-    # Debian's packages carry pip as a wheel at a place that `ensurepip` only knows when they are installed system-wide.
-    wheels = sorted(Path(facts.splitlines()[-1]).glob("share/python-wheels/pip-*.whl"))
-    if wheels:
-        run("venv", [python, "-m", "venv", "--without-pip", VENV])
-        run("venv", [PYTHON, wheels[-1] / "pip", "install", "--no-index", wheels[-1]])
-    else:
-        run("venv", [python, "-m", "venv", VENV])
+    create_venv("venv", python, VENV)
     mark_done("venv", key)
     say("venv", ".venv made")
     return key

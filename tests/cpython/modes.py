@@ -1,4 +1,4 @@
-"""The modes in which CPython's suite is run, and the environment of each.
+"""The modes in which test suites are run, and the environment of each.
 
 Invariant: `plain` runs without cendre and is what all others are compared with; the rest differs from it by `CENDRE*` variables only,
 which the children of tests inherit.
@@ -23,13 +23,17 @@ ENTRIES = ("executor", "vectorcall")
 FOREIGN = ("PYTHON_JIT", "PYTHONDEVMODE", "PYTHONPATH", "PYTHONHOME", "PYTHONSTARTUP", "PYTHONWARNINGS", "PYTHONOPTIMIZE", "PYTHONHASHSEED")
 
 
-def environment(mode, entries=None, seed=SEED, fast=False):
-    """The environment of a test process."""
+def environment(mode, entries=None, tasks=None, seed=SEED, fast=False):
+    """The environment of a test process. Beside `MODES`: `plain`, and `default`, where nothing but CENDRE=1 is set. `tasks`: a policy for asyncio's tasks."""
     env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE") and k not in FOREIGN}
     # As the test suite's own runner does; results must not depend on colours or on how hashes fall.
     env.update(PYTHONHASHSEED="0", NO_COLOR="1", TERM="dumb", LANG="C.UTF-8", LC_ALL="C.UTF-8")
-    if mode != "plain":
+    if mode == "default":
+        env.update(CENDRE="1")
+    elif mode != "plain":
         env.update(CENDRE="1", CENDRE_THRESHOLD="0", CENDRE_ENTRIES=entries, CENDRE_SEED=str(seed), **MODES[mode])
         if fast:
             env.update(CENDRE_CRANELIFT=FAST)
+    if tasks:
+        env.update(CENDRE_TASKS=tasks)
     return env

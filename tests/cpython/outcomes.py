@@ -1,8 +1,8 @@
 """Compares the outcomes of a mode with those of plain CPython, test by test.
 
 Invariants: a test differs when it is good in a plain run and not in the mode, or is missing there; what CPython itself fails here is not
-held against cendre, nor counted as passed. A difference is only excused by an entry of `skips.toml` (by design, with its reason) or by
-the rule of `specialisation_tests` (counted apart).
+held against cendre, nor counted as passed. A difference is only excused by design, with its reason (for CPython's
+suite an entry of `skips.toml`), or counted apart (for CPython's suite by the rule of `specialisation_tests`).
 """
 
 import ast
@@ -99,7 +99,7 @@ class Comparison:
     fails_plain: int = 0
     flaky: dict = field(default_factory=dict)
     by_design: dict = field(default_factory=dict)
-    specialisation: dict = field(default_factory=dict)
+    apart: dict = field(default_factory=dict)
     differs: dict = field(default_factory=dict)
 
 
@@ -124,7 +124,7 @@ def suspects(plain, got):
     return out
 
 
-def compare(plain, got, by_design, rule_ids):
+def compare(plain, got, by_design, apart):
     """The comparison of one module. Suspects that a second look has cleared stand in `got["again"]`."""
     out = Comparison()
     doubtful = suspects(plain, got)
@@ -137,8 +137,8 @@ def compare(plain, got, by_design, rule_ids):
             out.fails_plain += 1
         elif test in by_design:
             out.by_design[test] = by_design[test]
-        elif test in rule_ids:
-            out.specialisation[test] = have
+        elif test in apart:
+            out.apart[test] = have
         else:
             out.differs[test] = have
     for test, want in plain["tests"].items():

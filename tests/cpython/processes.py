@@ -17,6 +17,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 HERE = Path(__file__).resolve().parent
+# What runs a module: `(*worker, module, OUT, "-u", RESOURCES, options)`, see `worker.py`.
+CPYTHON = (sys.executable, "-X", "faulthandler", str(HERE / "worker.py"))
 # Processes for one module, at most: what crashes this often is not worth more time.
 MOST_PROCESSES = 12
 # Tests that get a second look, at most.
@@ -26,12 +28,13 @@ POLL = 0.2
 
 @dataclass(frozen=True)
 class Limits:
-    """Of one test process."""
+    """Of one test process, and what it runs."""
 
     test_seconds: float = 300
     module_seconds: float = 1800
     memory: int = 8 << 30
     resources: str = "cpu,subprocess"
+    worker: tuple = CPYTHON
 
 
 class Died(Exception):
@@ -71,11 +74,11 @@ def _kill(process):
 
 def run_process(module, env, limits, only=None, without=(), told=None):
     """(lines of the worker, how it ended, the end of its stderr). `told` is called with the id of each test that starts."""
-    with tempfile.TemporaryDirectory(prefix="cpython-suite-", ignore_cleanup_errors=True) as folder:
+    with tempfile.TemporaryDirectory(prefix="suite-", ignore_cleanup_errors=True) as folder:
         folder = Path(folder)
         out, errors = folder / "out.jsonl", folder / "stderr"
         (folder / "work").mkdir()
-        argv = [sys.executable, "-X", "faulthandler", str(HERE / "worker.py"), module, str(out), "-u", limits.resources]
+        argv = [*limits.worker, module, str(out), "-u", limits.resources]
         for option, ids in (("--only", only), ("--without", without)):
             if ids:
                 (folder / option).write_text(json.dumps(sorted(ids)))

@@ -16,6 +16,7 @@ sys.path.insert(0, str(FOLDER))
 import modes  # noqa: E402
 import outcomes  # noqa: E402
 import processes  # noqa: E402
+import suite  # noqa: E402
 
 LIMITS = processes.Limits(test_seconds=5, module_seconds=60, resources="subprocess")
 try:
@@ -213,11 +214,7 @@ def test_skips_of_the_project():
 
 
 def test_outcomes_are_kept_as_a_whole(tmp_path):
-    import importlib.util
-    spec = importlib.util.spec_from_file_location("cpython_command", FOLDER / "__main__.py")
-    command = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(command)
-    store = command.Store(tmp_path, keep=False)
+    store = suite.Store(tmp_path, keep=False)
     store.put(("warm", "executor"), "test.test_x", "build 1", run({"a": "ok"}))
     assert store.get(("warm", "executor"), "test.test_x", "build 1")["tests"]["a"]["outcome"] == "ok"
     assert store.get(("warm", "executor"), "test.test_x", "build 2") is None
