@@ -4,6 +4,7 @@ Invariant: nothing here depends on how fast anything is. What the rows mean: doc
 """
 import importlib.util
 import json
+import os
 import random
 import subprocess
 import sys
@@ -84,6 +85,56 @@ def test_a_crash_is_told():
     result = results.measure(row, [registry.PLAIN, broken], reasons, settings, {}, lambda text: None)
     assert result.failed and "status 1" in result.missing["full"] and result.plain > 0
     assert "FAILED" in report.ratio_table([result], [registry.PLAIN, broken])[1][0]
+
+
+def test_processes_of_a_block_run_in_turns(monkeypatch):
+    events = []
+    start, ended = runner.Worker.start_turn, runner.Worker.turn_ended
+
+    def noted_start(self):
+        events.append(("start", self.feature.name))
+        return start(self)
+
+    def noted_end(self, deadline):
+        more = ended(self, deadline)
+        if more:
+            # Waits until the process has stopped: it does not run on after its turn.
+            assert os.waitid(os.P_PID, self.process.pid, os.WSTOPPED | os.WEXITED | os.WNOWAIT).si_code == os.CLD_STOPPED
+        return more
+
+    monkeypatch.setattr(runner.Worker, "start_turn", noted_start)
+    monkeypatch.setattr(runner.Worker, "turn_ended", noted_end)
+    arguments = ["--program", "calls", "--row", "fib", "--seconds", "0.3"]
+    broken = registry.Feature("broken", "broken", {"PYTHONHOME": str(ROOT / "no" / "such" / "folder")})
+    answers = runner.call_in_turns(arguments, [registry.PLAIN, broken, registry.HOOKS], 0, 120)
+    assert set(answers) == {"plain", "broken", "hooks"}
+    assert isinstance(answers["broken"], runner.RowFailed)
+    for name in ("plain", "hooks"):
+        assert answers[name]["rows"]["fib"]["rounds"]
+        # Six slices or fewer: a slice lasts at least as long as it should.
+        assert 1 <= events.count(("start", name)) <= 7
+    assert [name for _, name in events[:2]] == ["plain", "hooks"]
+
+
+def test_the_clock_stands_still_while_others_run():
+    now = [0.0]
+    here, there = os.pipe(), os.pipe()
+    clock = worker.Clock(lambda: now[0], (here[0], there[1]))
+    os.write(here[1], b"..")
+    clock.take_turn()
+    assert os.read(there[0], 9) == b"."
+    now[0] = worker.SLICE / 2
+    clock.take_turn()                       # too early: nobody is told
+    assert clock() == worker.SLICE / 2
+    now[0] = worker.SLICE * 2
+    # The clock is read before the turn is given, and an other second later after it.
+    ticks = iter([now[0], now[0], now[0] + 1.0, now[0] + 1.0])
+    clock.source = lambda: next(ticks)
+    clock.take_turn()
+    assert os.read(there[0], 9) == b"."
+    assert clock.waited == 1.0
+    for descriptor in (*here, *there):
+        os.close(descriptor)
 
 
 def test_a_plain_process_has_nothing_of_ours_in_its_environment(monkeypatch):

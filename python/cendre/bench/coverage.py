@@ -53,8 +53,8 @@ def child(files):
         seen, refused, skipped = collections.Counter(), [], None
         try:
             body = compile(Path(name).read_bytes(), name, "exec", dont_inherit=True)
-        except (SyntaxError, ValueError, RecursionError) as error:
-            # Files of the test package that are no Python on purpose.
+        except (SyntaxError, ValueError, RecursionError, OSError) as error:
+            # Files of the test package that are no Python on purpose, a link to a file that is not installed.
             skipped = f"{type(error).__name__}: {error}"
         else:
             for code in codes_of(body):

@@ -1,14 +1,19 @@
-"""Starts the processes of a row, feature after feature and again, and gathers what they measured.
+"""Starts the processes of a row and gathers what they measured.
 
-Order: plain, hooks, compile, full, plain, hooks, ... so that a slow drift of the machine meets all features alike. The
-features of one block share a hash seed, and blocks have different ones.
+The processes of one block (plain, hooks, compile, full) run side by side but only one at a time, in slices of a twentieth of a second
+that the parent hands round; those whose turn it is not are stopped. So all features meet the same machine, however it changes, also
+in their first second. They share a hash seed, and blocks have different ones.
 Invariant: a process of the plain feature has no CENDRE* variable in its environment.
 """
+import contextlib
 import json
 import os
+import select
+import signal
 import subprocess
 import sys
 import tempfile
+import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -60,29 +65,109 @@ def ending(code):
     return f"was killed by signal {-code}" if code < 0 else f"ended with status {code}"
 
 
-def call_worker(arguments, feature, seed, timeout):
-    """Runs the worker once and returns what it wrote."""
-    handle, path = tempfile.mkstemp(prefix="cendre-bench-", suffix=".json")
-    os.close(handle)
-    try:
-        command = [sys.executable, "-P", str(WORKER), *arguments, "--out", path]
+class Worker:
+    """A process that measures one row with one feature."""
+
+    def __init__(self, arguments, feature, seed, turns=False):
+        self.feature = feature
+        self.report = tempfile.NamedTemporaryFile(prefix="cendre-bench-", suffix=".json")
+        self.said = tempfile.TemporaryFile(prefix="cendre-bench-")
+        command = [sys.executable, "-P", str(WORKER), *arguments, "--out", self.report.name]
+        theirs = ()
+        self.go, self.done = None, None
+        if turns:
+            wait, self.go = os.pipe()
+            self.done, tell = os.pipe()
+            theirs = (wait, tell)
+            command += ["--turns", f"{wait},{tell}"]
+        self.process = subprocess.Popen(command, env=environment(feature.environment, seed), stdin=subprocess.DEVNULL,
+                                        stdout=subprocess.DEVNULL, stderr=self.said, pass_fds=theirs)
+        for descriptor in theirs:
+            os.close(descriptor)
+
+    def turn_ended(self, deadline):
+        """Waits for the end of the process's slice: whether it wants another."""
+        left = max(0.0, deadline - time.monotonic())
+        if not select.select([self.done], [], [], left)[0]:
+            raise RowFailed(f"{self.feature.name}: not finished in time")
+        if not os.read(self.done, 1):
+            return False
+        self.process.send_signal(signal.SIGSTOP)    # its other threads wait too
+        return True
+
+    def start_turn(self):
+        """Lets the process run its next slice."""
+        self.process.send_signal(signal.SIGCONT)
+        with contextlib.suppress(BrokenPipeError):
+            os.write(self.go, b".")
+
+    def answer(self, timeout):
+        """What the process wrote, once it has ended. Raises RowFailed and Unavailable."""
         try:
-            done = subprocess.run(command, env=environment(feature.environment, seed), capture_output=True,
-                                  timeout=timeout, stdin=subprocess.DEVNULL)
+            self.process.wait(timeout)
         except subprocess.TimeoutExpired:
-            raise RowFailed(f"{feature.name}: not finished after {timeout:.0f} s") from None
-        text = Path(path).read_text()
-        if done.returncode or not text:
-            said = done.stderr.decode(errors="replace").strip()
-            raise RowFailed(f"{feature.name}: the process {ending(done.returncode)}" + (f"\n{said}" if said else ""))
+            raise RowFailed(f"{self.feature.name}: not finished after {timeout:.0f} s") from None
+        text = Path(self.report.name).read_text()
+        if self.process.returncode or not text:
+            self.said.seek(0)
+            said = self.said.read().decode(errors="replace").strip()
+            raise RowFailed(f"{self.feature.name}: the process {ending(self.process.returncode)}" + (f"\n{said}" if said else ""))
         answer = json.loads(text)
+        if "unavailable" in answer:
+            raise Unavailable(answer["unavailable"])
+        if "error" in answer:
+            raise RowFailed(f"{self.feature.name}: {answer['error']}")
+        return answer
+
+    def close(self):
+        """Ends the process if it runs, and gives everything back."""
+        if self.process.poll() is None:
+            self.process.kill()
+            self.process.wait()
+        for descriptor in (self.go, self.done):
+            if descriptor is not None:
+                os.close(descriptor)
+        self.report.close()
+        self.said.close()
+
+
+def call_worker(arguments, feature, seed, timeout):
+    """Runs one worker alone and returns what it wrote."""
+    worker = Worker(arguments, feature, seed)
+    try:
+        return worker.answer(timeout)
     finally:
-        os.unlink(path)
-    if "unavailable" in answer:
-        raise Unavailable(answer["unavailable"])
-    if "error" in answer:
-        raise RowFailed(f"{feature.name}: {answer['error']}")
-    return answer
+        worker.close()
+
+
+def call_in_turns(arguments, features, seed, timeout):
+    """Runs a worker of each feature, in turns: {feature name: what it wrote, or the RowFailed or Unavailable that it ended in}.
+
+    `timeout` is in seconds, for each of them.
+    """
+    deadline = time.monotonic() + timeout * len(features)
+    workers, answers = [], {}
+    try:
+        for feature in features:
+            workers.append(Worker(arguments, feature, seed, turns=True))
+        running = list(workers)
+        first = True
+        while running:
+            for worker in list(running):
+                try:
+                    if not first:
+                        worker.start_turn()
+                    if worker.turn_ended(deadline):
+                        continue
+                    answers[worker.feature.name] = worker.answer(max(10.0, deadline - time.monotonic()))
+                except (RowFailed, Unavailable) as error:
+                    answers[worker.feature.name] = error
+                running.remove(worker)
+            first = False
+    finally:
+        for worker in workers:
+            worker.close()
+    return answers
 
 
 def probe(features):
@@ -117,15 +202,14 @@ def run_program(row, features, settings, progress):
         arguments.append("--pieces")
     data = {feature.name: {"cold": [], "warm": [], "stats": {}, "error": None} for feature in features}
     for block in range(settings.repeat):
-        for feature in features:
-            mine = data[feature.name]
-            if mine["error"]:
-                continue
-            progress(f"{row.name}: {feature.title}, {block + 1} of {settings.repeat}")
-            try:
-                answer = call_worker(arguments, feature, block, 60 + 20 * seconds)
-            except RowFailed as error:
-                mine["error"] = str(error)
+        wanted = [feature for feature in features if not data[feature.name]["error"]]
+        progress(f"{row.name}: {block + 1} of {settings.repeat}")
+        for name, answer in call_in_turns(arguments, wanted, block, 60 + 20 * seconds).items():
+            mine = data[name]
+            if isinstance(answer, Unavailable):
+                raise answer
+            if isinstance(answer, RowFailed):
+                mine["error"] = str(answer)
                 continue
             timed = answer["rows"][row.name]
             cold, warm = split([(start, length / timed["operations"]) for start, length in timed["rounds"]], cold_seconds)

@@ -31,13 +31,14 @@ def measure(name, options, progress):
     blocks, memory, stats = {}, {PLAIN.name: [], FULL.name: []}, {}
     seconds = options.after + options.warm
     for turn in range(options.repeat):
+        progress(f"{name}: {turn + 1} of {options.repeat}")
+        arguments = ["--program", "whole_suite", "--row", name, "--seconds", str(seconds), "--minimum", "2", "--clock", options.clock]
         sides = {}
-        for feature in (PLAIN, FULL):
-            progress(f"{name}: {feature.title}, {turn + 1} of {options.repeat}")
-            arguments = ["--program", "whole_suite", "--row", name, "--seconds", str(seconds), "--minimum", "2"]
-            answer = runner.call_worker(arguments, feature, turn, 120 + 40 * seconds)
-            sides[feature.name] = rows_of(answer, options.cold, options.after)
-            memory[feature.name].append(answer["peak"] / 1024)
+        for feature, answer in runner.call_in_turns(arguments, (PLAIN, FULL), turn, 120 + 40 * seconds).items():
+            if isinstance(answer, Exception):
+                raise answer
+            sides[feature] = rows_of(answer, options.cold, options.after)
+            memory[feature].append(answer["peak"] / 1024)
             stats = answer.get("stats", stats)
         for timing, plain in sides[PLAIN.name].items():
             blocks.setdefault(timing, []).append((plain, sides[FULL.name][timing]))
@@ -88,6 +89,8 @@ def main(argv, progress):
     parser.add_argument("--cold", type=float, default=1.0, metavar="S", help="seconds that count as the first (1)")
     parser.add_argument("--after", type=float, default=5.0, metavar="S", help="when warm begins (5)")
     parser.add_argument("--warm", type=float, default=5.0, metavar="S", help="how long it lasts (5)")
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
+                        help="wall: elapsed time; cpu: processor time of the process, for a machine that is busy with other things (wall)")
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and end")
     options = parser.parse_intermixed_args(argv)

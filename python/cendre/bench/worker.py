@@ -3,6 +3,8 @@
 It is started by path so that plain CPython stays plain: importing it as `cendre.bench.worker` would import cendre. The
 program runs in rounds of the same number of operations until its time is over; each round's start (seconds after
 the first) and length are written as JSON to the file that `--out` names. What compiling costs is inside the rounds.
+With `--turns IN,OUT` the process runs in slices, in turn with the processes it is compared with: after a slice it writes a byte
+to OUT and waits for one from IN. The clock stands still while it waits.
 
 Invariant: every round's result is compared with the expected one, after the last round, so that comparing is not in the
 timing; a wrong result is an error of the row and no time is reported.
@@ -19,7 +21,33 @@ import traceback
 from pathlib import Path
 
 PROGRAMS = Path(__file__).resolve().parent / "programs"
-clock = time.perf_counter
+SLICE = 0.05                # seconds of a turn
+
+
+class Clock:
+    """Seconds of this process's own turns."""
+
+    def __init__(self, source=time.perf_counter, turns=None):
+        self.source = source
+        self.turns = turns          # (file descriptor to wait at, one to tell), None: alone
+        self.waited = 0.0
+        self.end = 0.0
+
+    def __call__(self):
+        return self.source() - self.waited
+
+    def take_turn(self):
+        """Between two rounds: once the slice is over, lets the others run."""
+        if self.turns is None or self() < self.end:
+            return
+        begun = self.source()
+        os.write(self.turns[1], b".")
+        os.read(self.turns[0], 1)
+        self.waited += self.source() - begun
+        self.end = self() + SLICE
+
+
+clock = Clock()
 
 
 def load_program(name):
@@ -45,6 +73,7 @@ class Pieces:
         return self
 
     def __next__(self):
+        clock.take_turn()
         now = clock()
         self.stamps.append(now)
         if now - self.stamps[0] >= self.seconds and len(self.stamps) > self.minimum:
@@ -69,8 +98,10 @@ def time_pieces(function, size, expected, seconds, minimum):
 def time_rounds(function, n, expected, seconds, minimum):
     """Times calls of a function with the same argument until the time is over."""
     rounds, results = [], []
+    clock.take_turn()
     first = clock()
     while True:
+        clock.take_turn()
         start = clock()
         results.append(function(n))
         end = clock()
@@ -205,8 +236,15 @@ def main(argv):
     parser.add_argument("--pieces", action="store_true")
     parser.add_argument("--seconds", type=float, default=1.0)
     parser.add_argument("--minimum", type=int, default=3)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall")
     parser.add_argument("--out", required=True)
+    parser.add_argument("--turns", metavar="IN,OUT")
     options = parser.parse_args(argv)
+    clock.source = time.process_time if options.clock == "cpu" else time.perf_counter
+    if options.turns:
+        clock.turns = tuple(map(int, options.turns.split(",")))
+        for descriptor in clock.turns:
+            os.set_inheritable(descriptor, False)
     try:
         answer = measure(options)
     except Exception:
