@@ -47,6 +47,7 @@ def make_parser():
     parser.add_argument("--quick", action="store_true", help="short phases, 2 processes: a look, not a result")
     parser.add_argument("--cold", type=positive(float), metavar="S", help="seconds that count as the first (1; pyperformance 5)")
     parser.add_argument("--warm", type=positive(float), metavar="S", help="seconds after them (1.5; pyperformance 5)")
+    parser.add_argument("--clock", choices=runner.CLOCKS, default="wall", help=runner.CLOCK_HELP)
     parser.add_argument("--feature", action="append", choices=[f.name for f in FEATURES if f.name != "plain"], default=[],
                         help="only these beside plain (can be given again)")
     return parser
@@ -55,7 +56,7 @@ def make_parser():
 def make_settings(options):
     """The settings that the options ask for."""
     settings = runner.QUICK if options.quick else runner.Settings()
-    changes = {}
+    changes = {"clock": options.clock}
     if options.repeat:
         changes["repeat"] = options.repeat
     if options.cold:

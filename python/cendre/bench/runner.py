@@ -19,6 +19,8 @@ from pathlib import Path
 
 from .estimate import split
 
+CLOCKS = ("wall", "cpu")
+CLOCK_HELP = "wall: elapsed time; cpu: processor time of the process, for a machine that is busy with other things (wall)"
 WORKER = Path(__file__).resolve().parent / "worker.py"
 COMPILE_PROGRAMS = ("awaits", "calls", "data")  # what the row compile-time runs, a process each
 COMPILE_PROCESSES = len(COMPILE_PROGRAMS)
@@ -45,6 +47,7 @@ class Settings:
     suite_cold: float = 5.0
     suite_warm: float = 5.0
     starts: int = 25
+    clock: str = "wall"
 
     def phases(self, row):
         """(cold, warm) seconds of a row."""
@@ -196,7 +199,7 @@ def run_program(row, features, settings, progress):
     """
     cold_seconds, warm_seconds = settings.phases(row)
     seconds = cold_seconds + warm_seconds
-    arguments = ["--program", row.program, "--row", row.name, "--seconds", str(seconds)]
+    arguments = ["--program", row.program, "--row", row.name, "--seconds", str(seconds), "--clock", settings.clock]
     arguments += ["--minimum", "2" if row.suite else "5"]
     if row.pieces:
         arguments.append("--pieces")

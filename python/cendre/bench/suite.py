@@ -89,8 +89,7 @@ def main(argv, progress):
     parser.add_argument("--cold", type=float, default=1.0, metavar="S", help="seconds that count as the first (1)")
     parser.add_argument("--after", type=float, default=5.0, metavar="S", help="when warm begins (5)")
     parser.add_argument("--warm", type=float, default=5.0, metavar="S", help="how long it lasts (5)")
-    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall",
-                        help="wall: elapsed time; cpu: processor time of the process, for a machine that is busy with other things (wall)")
+    parser.add_argument("--clock", choices=runner.CLOCKS, default="wall", help=runner.CLOCK_HELP)
     parser.add_argument("--json", metavar="FILE", help="write the figures as JSON")
     parser.add_argument("--list", action="store_true", help="list the benchmarks and end")
     options = parser.parse_intermixed_args(argv)
