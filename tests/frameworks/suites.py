@@ -5,6 +5,7 @@ Invariant: a suite runs with its own configuration (warnings are errors in all o
 parallel runs, limits of time (the runner has its own). Standard library only: the worker imports this before anything else.
 """
 
+import socket
 import sys
 from pathlib import Path
 
@@ -61,7 +62,64 @@ class Trio(Suite):
         return SITE / "trio"
 
 
-SUITES = {suite.name: suite for suite in (Trio(),)}
+class Anyio(Suite):
+    """anyio's, each test on asyncio, asyncio with uvloop, asyncio with eager tasks, and trio."""
+
+    name = "anyio"
+    parts = {"sockets": ["tests/test_sockets.py"], "plugin": ["tests/test_pytest_plugin.py"], "tasks": ["tests/test_taskgroups.py"],
+             "threads": ["tests/test_from_thread.py", "tests/test_to_*.py", "tests/test_subprocesses.py", "tests/test_signals.py"],
+             "files": ["tests/test_fileio.py", "tests/test_tempfile.py", "tests/test_[a-f]*.py"], "rest": ["tests/**/test_*.py"]}
+    options = ("-p", "anyio", "-p", "pytest_mock", "-p", "timeout", "-o", "timeout=0")
+
+    def source(self):
+        return FOLDER / "suites" / "anyio"
+
+    def prepare(self, items):
+        import pytest
+
+        try:
+            socket.getaddrinfo("localhost", 80, socket.AF_INET6)
+            return
+        except OSError:
+            pass
+        # They would fail, and leave sockets behind that other tests are blamed for.
+        for item in items:
+            if item.path.name == "test_sockets.py" and ("ipv6" in item.name or "dualstack" in item.name or item.originalname in self.both):
+                item.add_marker(pytest.mark.skip(reason="localhost has no IPv6 address here"))
+
+    both = ("test_unretrieved_future_exception_server_crash",)
+
+
+class AnyioWithoutDebug(Anyio):
+    """The same on asyncio without its debug mode, in which the suite runs its loops: there cendre leaves tasks to asyncio."""
+
+    name = "anyio-nodebug"
+    parts = {part: Anyio.parts[part] for part in ("sockets", "tasks", "rest")}
+
+    def prepare(self, items):
+        super().prepare(items)
+        items[:] = [item for item in items if isinstance(self.backend(item), tuple)]
+        for item in items:
+            name, options = self.backend(item)
+            item.callspec.params["anyio_backend"] = (name, options | {"debug": False})
+
+    @staticmethod
+    def backend(item):
+        """The backend of a test, or None."""
+        return getattr(item, "callspec", None) and item.callspec.params.get("anyio_backend")
+
+
+class Aiohttp(Suite):
+    """aiohttp's. What its own configuration leaves out too (`-m`) is left out."""
+
+    name = "aiohttp"
+    config = "pytest.ini"
+    parts = {"client-functional": ["tests/test_client_functional.py"], "client": ["tests/test_client*.py", "tests/test_connector.py", "tests/test_proxy*.py"],
+             "benchmarks": ["tests/test_benchmarks*.py"], "web": ["tests/test_web*.py"], "rest": ["tests/test_*.py"]}
+    options = ("-p", "pytest_mock", "-p", "pytest_codspeed.plugin", "-p", "timeout", "-o", "timeout=0", "-m", "not dev_mode and not autobahn and not internal")
+
+
+SUITES = {suite.name: suite for suite in (Trio(), Anyio(), AnyioWithoutDebug(), Aiohttp())}
 
 
 def modules():
