@@ -160,6 +160,9 @@ _NOT_EARLY = {
     "queue_empty": "nothing was ready to run",
     "queue_other": "something else was next in the loop's queue: policy `exact` overtakes nobody",
     "iteration_over": "a timer was due, the loop was being stopped, or its sockets had to be looked at (the budget)",
+    "no_children": "policy `family` runs the task's own children, and none had to be started",
+    "children_wait": "a child waits for something (the others ran)",
+    "budget_used": "as much had run early already as the budget allows between two other tasks",
     "future_failed": "what was awaited failed or was cancelled",
     "frames_between": "a coroutine was driven by hand (send, or an iterator of the program's) between the await and the task",
     "context_entered": "another context than the task's was current",
@@ -186,7 +189,8 @@ def _tasks(tasks, paint):
 
 # What can be done about it, at one site.
 _ADVICE = {
-    "queue_other": "await what is independent of other tasks before they are made, or make fewer of them ready at a time",
+    "queue_other": "await what is independent of other tasks before they are made, or use policy `family`",
+    "budget_used": "a larger budget= (other tasks then wait longer)",
     "iteration_over": "a larger budget= lets children run early for longer",
     "frames_between": "await the coroutine instead of driving it",
     "context_entered": "await outside of Context.run",

@@ -15,13 +15,17 @@ import random
 import sys
 import time
 
+import family
 import programs
 import world
 from cendre import aio
 from cendre.aio import _loop
 
 def difference(program, policy, budget=1.0, depth=aio.DEPTH, skipped=0):
-    """None, or the place where the traces part and both traces. `eager` is compared with asyncio's own eager factory."""
+    """None, or the place where the traces part and both traces.
+
+    `eager` is compared with asyncio's own eager factory, `family` with its rule as a loop in Python.
+    """
     def ours(loop):
         _loop.take_over(loop, policy, budget, depth, skipped)
 
@@ -29,7 +33,10 @@ def difference(program, policy, budget=1.0, depth=aio.DEPTH, skipped=0):
         if policy == "eager":
             loop.set_task_factory(asyncio.eager_task_factory)
 
-    want = world.execute(program, stock)
+    def reference():
+        return family.Loop(budget, depth) if policy == "family" else world.Loop()
+
+    want = world.execute(program, stock, reference)
     got = world.execute(program, ours)
     if want == got:
         return None
@@ -106,6 +113,7 @@ def main():
     parser.add_argument("--seed", type=int)
     parser.add_argument("--size", type=int, default=14)
     parser.add_argument("--skip", type=int, default=0)
+    parser.add_argument("--budget", type=float, default=1.0)
     parser.add_argument("--depth", type=int, default=aio.DEPTH)
     parser.add_argument("--compiled", action="store_true")
     parser.add_argument("--keep-going", action="store_true")
@@ -114,7 +122,7 @@ def main():
         print(f"{compile_world()} functions compiled")
 
     def differs(program):
-        return difference(program, options.policy, depth=options.depth, skipped=options.skip)
+        return difference(program, options.policy, options.budget, depth=options.depth, skipped=options.skip)
     if options.seed is not None:
         program = programs.program(random.Random(options.seed), options.size)
         found = differs(program)

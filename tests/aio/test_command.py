@@ -39,7 +39,7 @@ def cendre(*argv, **more):
     return run(sys.executable, "-m", "cendre", *argv, **more)
 
 
-@pytest.mark.parametrize("policy, resumed", [("exact", 1), ("eager", 0), ("off", 0)])
+@pytest.mark.parametrize("policy, resumed", [("exact", 1), ("family", 1), ("eager", 0), ("off", 0)])
 def test_run(policy, resumed):
     done = cendre("run", f"--tasks={policy}", "-c", GATHER)
     assert done.stderr == ""
@@ -63,7 +63,7 @@ def test_nothing_is_imported_for_it():
 
 def test_nonsense():
     done = cendre("run", "--tasks=best", "-c", "pass")
-    assert done.returncode == 2 and "takes off, exact or eager" in done.stderr
+    assert done.returncode == 2 and "takes off, exact, family or eager" in done.stderr
 
 
 def test_explain():

@@ -4,18 +4,21 @@ The programs and what is recorded of them: programs.py, world.py. Long runs: com
 children run early; and each check of the exact rule is one without which these tests fail.
 """
 
+import collections
 import random
+import re
 import subprocess
 import sys
 
 import compare
 import programs
 import pytest
+import world
 from cendre import aio
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-POLICIES = ("off", "exact", "eager")
+POLICIES = ("off", "exact", "family", "eager")
 # Programs are cut short anywhere.
 pytestmark = pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 
@@ -30,24 +33,26 @@ def test_fixed_seeds(policy, first):
         assert compare.difference(program, policy) is None, f"compare.py --policy {policy} --seed {seed}"
     stats = aio.stats()
     assert stats["steps"] > 500
-    assert (stats["children_early"] > 100 and stats["resumed_in_place"] > 20) == (policy == "exact")
+    assert (stats["children_early"] > 100 and stats["resumed_in_place"] > 20) == (policy in ("exact", "family"))
     assert stats["faults"] == 0
 
 
+@pytest.mark.parametrize("policy", ["exact", "family"])
 @settings(max_examples=150, derandomize=True, deadline=None, database=None,
           suppress_health_check=[HealthCheck.too_slow, HealthCheck.data_too_large])
-@given(st.randoms(use_true_random=False))
-def test_programs_that_hypothesis_makes(choose):
+@given(choose=st.randoms(use_true_random=False))
+def test_programs_that_hypothesis_makes(policy, choose):
     program = programs.program(choose)
-    assert compare.difference(program, "exact") is None
+    assert compare.difference(program, policy) is None
 
 
 @pytest.mark.parametrize("depth", [0, 1, 2])
-def test_nested_a_little(depth):
+@pytest.mark.parametrize("policy", ["exact", "family"])
+def test_nested_a_little(policy, depth):
     """Where the limit of nesting is reached, tasks suspend for real in the middle of things."""
     for seed in range(150):
         program = programs.program(random.Random(seed), 20)
-        assert compare.difference(program, "exact", depth=depth) is None, f"--depth {depth} --seed {seed} --size 20"
+        assert compare.difference(program, policy, depth=depth) is None, f"--policy {policy} --depth {depth} --seed {seed} --size 20"
 
 
 @pytest.mark.parametrize("budget", [0.0, 1e-5])
@@ -56,6 +61,38 @@ def test_small_budget(budget):
     for seed in range(100):
         program = programs.program(random.Random(seed), 20)
         assert compare.difference(program, "exact", budget=budget) is None
+
+
+@pytest.mark.parametrize("budget, used", [(0.0, 30), (0.001, 3), (0.002, 3)])
+def test_budget_of_an_outer_step(budget, used):
+    """By the clock of the program's loop, which only moves where the program says so: where the budget ends is part of the rule."""
+    aio.reset_stats()
+    for seed in range(600):
+        program = programs.program(random.Random(seed), 20)
+        assert compare.difference(program, "family", budget=budget) is None, f"--policy family --budget {budget} --seed {seed} --size 20"
+    assert aio.stats()["budget_used"] >= used
+
+
+_NUMBERS = re.compile(r"Task\+\d+|\bctx\d+|\be\d+\b")
+
+
+def each_task(trace):
+    """What happened in each task, whichever it was and whenever."""
+    tasks = collections.defaultdict(list)
+    for name, _, *what in trace:
+        tasks[name].append(_NUMBERS.sub("N", repr(what)))
+    tasks.pop(None)
+    return sorted(tasks.values())
+
+
+def test_family_in_each_task_as_in_asyncio():
+    aio.reset_stats()
+    for seed in range(400):
+        program = programs.program(random.Random(seed), 24, programs.APART)
+        want, got = world.execute(program), world.execute(program, lambda loop: aio.install(loop, policy="family"))
+        assert each_task(want) == each_task(got), seed
+    stats = aio.stats()
+    assert stats["children_early"] > 400 and stats["resumed_in_place"] > 100
 
 
 def test_compiled_frames_in_between():
@@ -87,3 +124,16 @@ def test_every_check_is_needed(check):
     bit, program = NEEDED[check]
     assert compare.difference(program, "exact") is None
     assert compare.difference(program, "exact", skipped=bit) is not None
+
+
+# What is left out under `family`, by its bit.
+FAMILY = {"context": 2, "frames": 4, "stop": 8, "interrupt": 16, "exc_info": 32, "failed future": 64, "budget": 256}
+BITS = [*(("exact", check, bit, 1.0) for check, (bit, _) in NEEDED.items()), *(("family", check, bit, 0.002) for check, bit in FAMILY.items())]
+
+
+@pytest.mark.parametrize("policy, check, bit, budget", BITS)
+def test_the_generator_finds_a_missing_check(policy, check, bit, budget):
+    """With the check left out, some of the first random programs differ."""
+    differ = (seed for seed in range(2500)
+              if compare.difference(programs.program(random.Random(seed)), policy, budget=budget, skipped=bit) is not None)
+    assert next(differ, None) is not None

@@ -79,9 +79,14 @@ class Loop(asyncio.SelectorEventLoop):
         selector.loop = self
         self._clock_resolution = 1e-9
         self.deadlocked = False
+        self.by_hand = []   # Tasks that drive a coroutine by hand.
 
     def time(self):
         return self.now
+
+    def waiting(self):
+        """How many handles are ready."""
+        return len(self._ready)
 
     def deadlock(self):
         self.deadlocked = True
@@ -185,14 +190,14 @@ class World:
         self.tasks[number] = task
         return task
 
-    def spawn(self, body, name, make=asyncio.create_task, **how):
+    def spawn(self, body, what, make=asyncio.create_task, **how):
         """Makes and keeps a task. Its number is there before it starts."""
         self.made += 1
         number = self.made
 
         async def ranked():
             _RANK.set(number)
-            return await self.run(body, name)
+            return await self.run(body, what)
         return self.keep(make(ranked(), **how), number)
 
     def error(self, kind):
@@ -237,6 +242,10 @@ class World:
 
     async def do_sleep(self, d):
         return await asyncio.sleep(self.delay(d), "slept")
+
+    async def do_busy(self, d):
+        """Takes time without waiting."""
+        self.loop.now += d / 100
 
     async def do_sleep0(self, n):
         await asyncio.sleep(0)
@@ -399,6 +408,11 @@ class World:
         tasks = [self.spawn(body, "shared", context=context) for _ in range(2)]
         return await asyncio.gather(*tasks)
 
+    async def do_own_context(self, body):
+        # asyncio's eager factory enters it a second time, which breaks the thread's state.
+        context = contextvars.copy_context() if self.loop.get_task_factory() else asyncio.current_task().get_context()
+        return await self.spawn(body, "own context", context=context)
+
     async def do_eager(self, body):
         self.spawn(body, "eager", asyncio.Task, loop=self.loop, eager_start=True)
 
@@ -528,6 +542,8 @@ class _Driven:
 
     def __await__(self):
         send = self.coro.send if self.context is None else lambda value: self.context.run(self.coro.send, value)
+        task = asyncio.current_task()
+        self.world.loop.by_hand.append(task)
         try:
             while True:
                 yielded = send(None)
@@ -540,6 +556,8 @@ class _Driven:
                     yield yielded
         except StopIteration as stop:
             return stop.value
+        finally:
+            self.world.loop.by_hand.remove(task)
 
 
 def execute(program, install=None, make_loop=Loop):
@@ -584,7 +602,7 @@ def execute(program, install=None, make_loop=Loop):
         mark = len(world.trace)
         gc.collect()
         world.trace[mark:] = sorted(world.trace[mark:], key=repr)
-        world.log("ready", len(loop._ready), sum(not handle._cancelled for handle in loop._scheduled))
+        world.log("ready", loop.waiting(), sum(not handle._cancelled for handle in loop._scheduled))
     finally:
         loop.close()
         gc.unfreeze()

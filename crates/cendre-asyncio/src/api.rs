@@ -5,7 +5,7 @@
 
 use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
-use crate::state::{self, Bound, Fanout, LoopState, Names, Policy};
+use crate::state::{self, Bound, Calls, Fanout, LoopState, Names, Policy};
 use crate::{early, fanout, future, look, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -382,7 +382,11 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         {
             return ptr::null_mut();
         }
-        let policy = if policy == 0 { Policy::Off } else { Policy::Exact };
+        let policy = match policy {
+            0 => Policy::Off,
+            1 => Policy::Exact,
+            _ => Policy::Family,
+        };
         let budget = Duration::from_micros(budget.max(0) as u64);
         let found = state::find(looop);
         if !found.is_null() {
@@ -390,6 +394,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             (*found).plain_call_soon = plain & 1 != 0;
             (*found).plain_create_task = plain & 2 != 0;
             (*found).plain_ready = plain & 4 != 0;
+            (*found).plain_time = plain & 8 != 0;
             (*found).budget = budget;
             (*found).max_depth = depth.max(0) as usize;
             (*found).skipped = skipped as u32;
@@ -401,8 +406,16 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             plain_call_soon: plain & 1 != 0,
             plain_create_task: plain & 2 != 0,
             plain_ready: plain & 4 != 0,
+            plain_time: plain & 8 != 0,
+            family: Vec::new(),
+            calls: Vec::new(),
+            ended: Calls { task: ptr::null_mut(), from: 0, to: 0 },
+            outer_since: None,
             front: VecDeque::new(),
             fronted: false,
+            head: 0,
+            gone: 0,
+            iteration_end: 0,
             budget,
             ready: ptr::null_mut(),
             thread: 0,

@@ -4,6 +4,8 @@
 //! the wake-up of the waiting task itself is the head, the task goes on in place, else it suspends for real. So the
 //! order of every step and callback is stock's. Read docs/internals/tasks.md, "The exact rule", whose numbers are used here.
 
+use crate::family;
+use crate::front;
 use crate::future::{self, Outcome};
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue::{self, Kind};
@@ -124,13 +126,19 @@ unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObjec
         if !future::is_known(b, f.cast()) || f.cast() == task || (*f).has(bit::BLOCKING) {
             return Err(Counter::NotKind);
         }
-        // What is at the head decides most of the time. It cannot change before the first handle is taken: booking only
-        // appends.
-        let Some((kind, _)) = queue::head(b, ls) else {
-            return Err(Counter::QueueEmpty);
-        };
-        if !runs_here(ls, kind) {
-            return Err(Counter::QueueOther);
+        if (*ls).policy == Policy::Family {
+            if !family::has_children(ls, nest) {
+                return Err(Counter::NoChildren);
+            }
+        } else {
+            // What is at the head decides most of the time. It cannot change before the first handle is taken: booking only
+            // appends.
+            let Some((kind, _)) = front::head(b, ls) else {
+                return Err(Counter::QueueEmpty);
+            };
+            if !runs_here(ls, kind) {
+                return Err(Counter::QueueOther);
+            }
         }
         if (*ls).depth >= (*ls).max_depth || frames::low_stack(ts) {
             return Err(Counter::NotDepth);
@@ -146,6 +154,10 @@ unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObjec
         }
         if queue::truth((*ls).looop, b.names.debug) != Some(false) {
             return Err(Counter::NotDebug);
+        }
+        if (*ls).policy == Policy::Family {
+            family::may_go_on(b, ls)?;
+            return Ok((ts, nest));
         }
         // Only asked: the next iteration begins after the booking, which may put handles in.
         if (*ls).todo == 0 && !queue::may_open(b, ls) {
@@ -165,7 +177,7 @@ unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
                 let t = (*w).task;
                 !t.is_null() && (*t).fut.fut_loop == (*ls).looop && step::is_first(w)
             }
-            Kind::Start(t) => step::has_not_started(t),
+            Kind::TaskStep(t) => step::has_not_started(t),
             Kind::Wakeup(..) | Kind::Other => false,
         }
     }
@@ -207,6 +219,7 @@ unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj, it: *mut Py
             }
             let code = (*frame).code();
             let opcode = (*frame).instr_ptr.cast::<u8>().read();
+            // While an exception is thrown into a task, the frames it went through stand elsewhere: what they handle is not linked.
             if opcode != b.opcode_send && opcode != b.opcode_send_gen {
                 return false;
             }
@@ -310,7 +323,11 @@ unsafe fn early(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, nest: *mut 
         (*ls).depth += 1;
         let limit = (*ts).py_recursion_limit;
         let parent = Parent::leave(ls, ts);
-        let resumed = run_others(b, ls, ts, task, f, breaker, &mut error);
+        let resumed = if (*ls).policy == Policy::Family {
+            family::run(b, ls, ts, nest, f, breaker, &mut error)
+        } else {
+            run_others(b, ls, ts, task, f, breaker, &mut error)
+        };
         let limit = (*ts).py_recursion_limit - limit;
         parent.enter(ts);
         (*ts).py_recursion_remaining += limit;
@@ -368,11 +385,11 @@ unsafe fn run_others(
     unsafe {
         loop {
             if !queue::may_take(b, ls) {
-                let empty = queue::size(ls) == 0;
+                let empty = front::size(ls) == 0;
                 state::refuse(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
                 return false;
             }
-            let Some((kind, context)) = queue::head(b, ls) else {
+            let Some((kind, context)) = front::head(b, ls) else {
                 state::refuse(Counter::QueueEmpty);
                 return false;
             };
@@ -390,7 +407,7 @@ unsafe fn run_others(
                     state::refuse(Counter::NotTools);
                     return false;
                 }
-                if queue::take(b, ls).is_none() {
+                if front::take(b, ls).is_none() {
                     *error = ffi::PyErr_GetRaisedException();
                     return false;
                 }
@@ -399,13 +416,13 @@ unsafe fn run_others(
             if !(*ls).checks(check::HEAD) && (*f).state == fut_state::FINISHED && overtakes(b, ls, task) {
                 return true;
             }
-            let is_child = matches!(kind, Kind::Step(_) | Kind::Start(_));
+            let is_child = matches!(kind, Kind::Step(_) | Kind::TaskStep(_));
             let cancelled = matches!(kind, Kind::Cancelled);
             if !runs_here(ls, kind) || frames::low_stack(ts) {
                 state::refuse(Counter::QueueOther);
                 return false;
             }
-            let Some(taken) = queue::take(b, ls) else {
+            let Some(taken) = front::take(b, ls) else {
                 *error = ffi::PyErr_GetRaisedException();
                 return false;
             };
@@ -426,7 +443,7 @@ unsafe fn run_others(
 unsafe fn overtakes(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> bool {
     // SAFETY: the queue is alive while `run_ready` runs; it holds its handles.
     unsafe {
-        queue::flush(b, ls);
+        front::flush(b, ls);
         for i in 0..ffi::PyObject_Size((*ls).ready) {
             let handle = ffi::PySequence_GetItem((*ls).ready, i);
             if handle.is_null() {

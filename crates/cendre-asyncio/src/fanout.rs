@@ -6,6 +6,8 @@
 //! Read docs/internals/tasks.md, "Fan-out".
 
 use crate::early;
+use crate::family;
+use crate::front;
 use crate::future;
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue;
@@ -184,10 +186,11 @@ unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *m
         (*t).coro = new_ref(coro);
         *b.fanout.counter += 1;
         (*t).name = ffi::PyLong_FromUnsignedLongLong(*b.fanout.counter);
-        if (*t).name.is_null() || queue::start(b, ls, t) != 0 {
+        if (*t).name.is_null() || front::put_step(b, ls, t) != 0 {
             decref(t.cast());
             return ptr::null_mut();
         }
+        family::born(ls, ts);
         (*t).fut.set(bit::LOG_DESTROY);
         state::count(Counter::TasksMade);
         sites::made(site, t);

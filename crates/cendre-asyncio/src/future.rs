@@ -5,7 +5,7 @@
 
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state};
 use crate::queue;
-use crate::state::{Bound, Counter, LoopState, bound, count, find};
+use crate::state::{Bound, Calls, Counter, LoopState, bound, count, find};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref, xincref};
 use cendre_cpython::tstate::ThreadState;
@@ -73,11 +73,25 @@ unsafe fn unregister(task: *mut TaskObj) {
 
 /// Gives the callbacks to the loop, in order. -1 with an exception set.
 unsafe fn schedule_callbacks(b: &Bound, ls: *mut LoopState, f: *mut FutureObj) -> c_int {
-    // SAFETY: a live future that is done; what is taken from its fields is owned here.
+    // SAFETY: a live future that is done; the state is null or a loop's.
     unsafe {
-        if ffi::PyType_IsSubtype(type_of(f.cast()), b.task) != 0 {
-            unregister(f.cast());
+        if ffi::PyType_IsSubtype(type_of(f.cast()), b.task) == 0 {
+            return schedule(b, ls, f);
         }
+        unregister(f.cast());
+        if ls.is_null() || !(*ls).has_families() {
+            return schedule(b, ls, f);
+        }
+        let from = (*ls).next_number();
+        let failed = schedule(b, ls, f);
+        (*ls).ended = Calls { task: f.cast(), from, to: (*ls).next_number() };
+        failed
+    }
+}
+
+unsafe fn schedule(b: &Bound, ls: *mut LoopState, f: *mut FutureObj) -> c_int {
+    // SAFETY: as above; what is taken from its fields is owned here.
+    unsafe {
         let cb = (*f).callback0;
         if !cb.is_null() {
             let context = (*f).context0;

@@ -20,8 +20,11 @@
 )]
 
 pub mod api;
+mod clock;
 mod early;
+mod family;
 mod fanout;
+mod front;
 mod future;
 mod layout;
 mod look;

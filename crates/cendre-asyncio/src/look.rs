@@ -1,11 +1,11 @@
 //! `loop._ready`, looked at from outside: whoever asks for a loop's queue finds everything in it.
 //!
-//! Native code keeps the front of the queue without handles (`queue.rs`). A data descriptor on `BaseEventLoop` sees each look by
-//! attribute, and makes the handles then. Who holds the deque from an earlier look is known by its reference count: `run_ready` then
-//! keeps no front at all. Invariant: outside of this crate nobody sees a queue that lacks something, but by
-//! the loop's `__dict__`. Read docs/internals/tasks.md, "The front of the queue".
+//! While the queue is run, native code holds it (`front.rs`). A data descriptor on `BaseEventLoop` sees each look by
+//! attribute, and puts handles for everything into the deque then. Who holds the deque from an earlier look is known by its reference count: `run_ready` then
+//! leaves the queue there. Invariant: outside of this crate nobody sees a queue that lacks something, but by
+//! the loop's `__dict__`. Read docs/internals/tasks.md, "The queue".
 
-use crate::queue;
+use crate::front;
 use crate::state;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, new_ref, type_of};
@@ -39,7 +39,7 @@ unsafe fn make_whole(looop: *mut PyObject) {
     unsafe {
         let ls = state::find(looop);
         if !ls.is_null() && (*ls).fronted {
-            queue::flush(&*state::bound(), ls);
+            front::flush(&*state::bound(), ls);
         }
     }
 }

@@ -1,19 +1,20 @@
 //! The ready queue: putting handles in, and running one iteration's worth of them.
 //!
-//! The queue is `front` and then `_ready`: what native code puts in when `_ready` is empty stands in `front` without a handle, and gets
-//! one when somebody looks (`look.rs`), or when `run_ready` ends.
+//! Where the queue is while it is being run: `front.rs`.
 //!
 //! Invariant: [`LoopState::todo`] is what stock's `for i in range(ntodo)` has left to do, wherever handles are taken from the
 //! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
 //! task may die). Read docs/internals/tasks.md, "Iterations".
 
+use crate::clock;
+use crate::family;
 use crate::fanout;
-use crate::future;
+use crate::front::{self, Taken};
 use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
-use crate::state::{self, Bound, Counter, Entry, LoopState, check};
+use crate::state::{self, Bound, Counter, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::refcount::{decref, incref, new_ref, refcnt, type_of, xdecref};
+use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::ThreadState;
 use core::ffi::c_int;
 use core::ptr;
@@ -39,14 +40,12 @@ pub unsafe fn call_soon(
     unsafe {
         let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && !(*ls).ready.is_null();
         if ours && !context.is_null() {
-            if !arg.is_null() && frontable(ls) && !matches!(kind_of_call(b, callback, arg), Kind::Other) {
-                let (callback, future, context) = (new_ref(callback), new_ref(arg), new_ref(context));
-                (*ls).front.push_back(Entry::Call { callback, future, context });
+            if !arg.is_null() && front::put_call(b, ls, callback, arg, context) {
                 return 0;
             }
             let args = if arg.is_null() { ffi::PyTuple_New(0) } else { ffi::PyTuple_Pack(1, arg) };
             let handle = make_handle(b, looop, callback, args, context);
-            return put(ls, handle, b.names.append);
+            return front::put(b, ls, handle);
         }
         let mut stack = [looop, callback, arg, ptr::null_mut()];
         let n = if arg.is_null() { 2 } else { 3 };
@@ -64,97 +63,8 @@ pub unsafe fn call_soon(
     }
 }
 
-/// Whether the queue's end is the end of `front`.
-#[inline(always)]
-unsafe fn frontable(ls: *mut LoopState) -> bool {
-    // SAFETY: `ready` is alive while `run_ready` runs, and exactly a deque if `fronted`, whose length is where a list's is.
-    unsafe { (*ls).fronted && ffi::Py_SIZE((*ls).ready) == 0 }
-}
-
-/// Puts a handle (taken; null: an exception is set) into `_ready`. -1 with an exception set.
-unsafe fn put(ls: *mut LoopState, handle: *mut PyObject, method: *mut PyObject) -> c_int {
-    // SAFETY: a new handle; `ready` is alive while `run_ready` runs.
-    unsafe {
-        if handle.is_null() {
-            return -1;
-        }
-        let done = ffi::PyObject_CallMethodOneArg((*ls).ready, method, handle);
-        decref(handle);
-        xdecref(done);
-        if done.is_null() { -1 } else { 0 }
-    }
-}
-
-/// Puts the first step of a task that was made natively into the queue. -1 with an exception set.
-pub unsafe fn start(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> c_int {
-    // SAFETY: a live task of this loop, whose queue is being run.
-    unsafe {
-        if frontable(ls) {
-            incref(task.cast());
-            (*ls).front.push_back(Entry::Start(task));
-            return 0;
-        }
-        let handle = start_handle(b, ls, task);
-        put(ls, handle, b.names.append)
-    }
-}
-
-/// The handle of a first step; new reference, null with an exception set.
-unsafe fn start_handle(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> *mut PyObject {
-    // SAFETY: a live task of this loop.
-    unsafe {
-        let w = future::step_wrapper(b, task, ptr::null_mut());
-        if w.is_null() {
-            return w;
-        }
-        let handle = make_handle(b, (*ls).looop, w, ffi::PyTuple_New(0), (*task).context);
-        decref(w);
-        handle
-    }
-}
-
-/// What stands in `front` gets handles, at the left of `_ready`, and nothing stands there any more until the next iteration.
-pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
-    // SAFETY: `ready` is alive while `run_ready` runs; entries own what they hold.
-    unsafe {
-        (*ls).fronted = false;
-        while let Some(entry) = (*ls).front.pop_back() {
-            let handle = match entry {
-                Entry::Start(task) => {
-                    let handle = start_handle(b, ls, task);
-                    decref(task.cast());
-                    handle
-                }
-                Entry::Call { callback, future, context } => {
-                    let handle = make_handle(b, (*ls).looop, callback, ffi::PyTuple_Pack(1, future), context);
-                    decref(callback);
-                    decref(future);
-                    decref(context);
-                    handle
-                }
-            };
-            if put(ls, handle, b.names.appendleft) != 0 {
-                state::count(Counter::Faults);
-                ffi::PyErr_WriteUnraisable((*ls).looop);
-            }
-        }
-    }
-}
-
-/// How many stand in the queue.
-pub unsafe fn size(ls: *mut LoopState) -> usize {
-    // SAFETY: `ready` is alive while `run_ready` runs.
-    unsafe {
-        let n = ffi::PyObject_Size((*ls).ready);
-        if n < 0 {
-            ffi::PyErr_Clear();
-        }
-        (*ls).front.len() + n.max(0) as usize
-    }
-}
-
 /// `Handle(callback, args, loop, context)`; takes the tuple of arguments (null: an exception is set).
-unsafe fn make_handle(
+pub unsafe fn make_handle(
     b: &Bound,
     looop: *mut PyObject,
     callback: *mut PyObject,
@@ -228,9 +138,12 @@ pub unsafe extern "C" fn call_soon_method(
             if handle.is_null() {
                 return handle;
             }
-            if put(ls, new_ref(handle), b.names.append) != 0 {
+            if front::put(b, ls, new_ref(handle)) != 0 {
                 decref(handle);
                 return ptr::null_mut();
+            }
+            if type_of(*args) == b.step_wrapper && step::is_first((*args).cast()) {
+                family::born(ls, ThreadState::current());
             }
             return handle;
         }
@@ -267,8 +180,8 @@ pub enum Kind {
     Cancelled,
     /// A step of a task (an exception to throw, or null).
     Step(*mut StepWrapper),
-    /// The first step of a task, without a handle.
-    Start(*mut TaskObj),
+    /// A step of a task, without a handle.
+    TaskStep(*mut TaskObj),
     /// A wake-up of this task by this future.
     Wakeup(*mut TaskObj, *mut PyObject),
     /// A callback of asyncio's own.
@@ -304,7 +217,7 @@ pub unsafe fn kind(b: &Bound, handle: *mut PyObject) -> Kind {
 }
 
 /// What `callback(future)` is.
-unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyObject) -> Kind {
+pub unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyObject) -> Kind {
     // SAFETY: live objects.
     unsafe {
         if type_of(callback) == &raw mut ffi::PyCFunction_Type {
@@ -313,33 +226,6 @@ unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyObject
         }
         let code = code_of(callback);
         if !code.is_null() && b.internal.contains(&code) { Kind::Internal } else { Kind::Other }
-    }
-}
-
-/// What stands at the head of the queue, and its context (both borrowed); None: nothing, or it cannot be told.
-pub unsafe fn head(b: &Bound, ls: *mut LoopState) -> Option<(Kind, *mut PyObject)> {
-    // SAFETY: `ready` is alive while `run_ready` runs; it holds what is looked at.
-    unsafe {
-        match (*ls).front.front() {
-            Some(Entry::Start(task)) => return Some((Kind::Start(*task), (**task).context)),
-            Some(Entry::Call { callback, future, context }) => {
-                return Some((kind_of_call(b, *callback, *future), *context));
-            }
-            None => {}
-        }
-        if ffi::PyObject_Size((*ls).ready) <= 0 {
-            ffi::PyErr_Clear();
-            return None;
-        }
-        let handle = ffi::PySequence_GetItem((*ls).ready, 0);
-        if handle.is_null() {
-            ffi::PyErr_Clear();
-            return None;
-        }
-        let found = kind(b, handle);
-        let context = if type_of(handle) == b.handle { *slot(handle, b.h_context) } else { ptr::null_mut() };
-        decref(handle);
-        Some((found, context))
     }
 }
 
@@ -358,51 +244,21 @@ pub unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
     }
 }
 
-/// What was taken off the queue; borrowed from the loop's state, which keeps it until the next is taken.
-pub enum Taken {
-    Handle(*mut PyObject),
-    Start(*mut TaskObj),
-    Call { callback: *mut PyObject, future: *mut PyObject, context: *mut PyObject },
-}
-
-/// Takes the head off the queue and keeps it until the next one is taken. None: the queue was empty, or an exception is set.
-pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> Option<Taken> {
-    // SAFETY: `ready` is alive while `run_ready` runs; the entry's references go to the state.
-    unsafe {
-        let (taken, kept) = match (*ls).front.pop_front() {
-            Some(Entry::Start(task)) => (Taken::Start(task), [task.cast(), ptr::null_mut(), ptr::null_mut()]),
-            Some(Entry::Call { callback, future, context }) => (Taken::Call { callback, future, context }, [future, callback, context]),
-            None => {
-                let handle = ffi::PyObject_CallMethodNoArgs((*ls).ready, b.names.popleft);
-                if handle.is_null() {
-                    return None;
-                }
-                (Taken::Handle(handle), [handle, ptr::null_mut(), ptr::null_mut()])
-            }
-        };
-        (*ls).todo -= 1;
-        for old in core::mem::replace(&mut (*ls).kept, kept) {
-            xdecref(old);
-        }
-        Some(taken)
-    }
-}
-
 /// Runs what was taken, as `Handle._run` does. -1: an exception leaves the loop (KeyboardInterrupt and its kind) and is set.
 pub unsafe fn run(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, taken: Taken) -> c_int {
     // SAFETY: what was taken is kept by the state, until the next is taken: so it is held here.
     unsafe {
         match taken {
             Taken::Handle(handle) => run_handle(b, ls, ts, handle),
-            Taken::Start(task) => {
+            Taken::Step(task) => {
                 incref(task.cast());
                 let context = new_ref((*task).context);
                 let mut failed = ffi::PyContext_Enter(context);
                 if failed == 0 {
-                    failed = leave_context(step::start(b, ls, ts, task), context);
+                    failed = leave_context(step::plain(b, ls, ts, task), context);
                 }
                 if failed != 0 && !is_interrupt(ts) {
-                    failed = report(b, || start_handle(b, ls, task));
+                    failed = report(b, || front::step_handle(b, ls, task));
                 }
                 decref(context);
                 decref(task.cast());
@@ -550,8 +406,6 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             return -1;
         }
         (*ls).ready = ready;
-        // The loop's reference and ours: nobody can look but through the loop.
-        (*ls).fronted = (*ls).plain_ready && type_of(ready) == b.fanout.deque && refcnt(ready) == 2;
         (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
         (*ls).last_poll = Some(std::time::Instant::now());
@@ -559,9 +413,15 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).base_exc_info = (*ts).exc_info;
         (*ls).base_recursion = (*ts).py_recursion_remaining;
         let mut failed = 0;
-        // Beyond this iteration only what was put in natively is run, and what came behind that.
-        while (*ls).todo > 0 || !(*ls).front.is_empty() && may_take(b, ls) {
-            let Some(taken) = take(b, ls) else {
+        loop {
+            if !(*ls).fronted {
+                front::take_over(b, ls);
+            }
+            // Beyond this iteration only while the queue is here.
+            if (*ls).todo == 0 && !((*ls).fronted && front::size(ls) > 0 && may_take(b, ls)) {
+                break;
+            }
+            let Some(taken) = front::take(b, ls) else {
                 failed = -1;
                 break;
             };
@@ -570,13 +430,14 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             {
                 continue;
             }
+            (*ls).outer_since = None;
             failed = run(b, ls, ts, taken);
             if failed != 0 {
                 break;
             }
         }
         let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
-        flush(b, ls);
+        front::flush(b, ls);
         (*ls).ready = ptr::null_mut();
         (*ls).todo = 0;
         if failed == 0 {
@@ -627,11 +488,10 @@ pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
             return false;
         }
         // What was asked may have run Python code.
-        let n = size(ls);
-        if n == 0 {
+        if front::size(ls) == 0 {
             return false;
         }
-        (*ls).todo = n;
+        front::open_iteration(ls);
         state::count(Counter::VirtualIterations);
         true
     }
@@ -647,7 +507,7 @@ pub unsafe fn may_open(b: &Bound, ls: *mut LoopState) -> bool {
         if (*ls).checks(check::STOP) && truth((*ls).looop, b.names.stopping) != Some(false) {
             return false;
         }
-        !(*ls).checks(check::TIMERS) || timer_due(b, (*ls).looop) == Some(false)
+        !(*ls).checks(check::TIMERS) || timer_due(b, ls) == Some(false)
     }
 }
 
@@ -672,9 +532,10 @@ pub unsafe fn truth(o: *mut PyObject, name: *mut PyObject) -> Option<bool> {
 
 /// Whether the first timer would be moved to the queue by an iteration that begins now (cancelled ones count); None if it
 /// cannot be told.
-unsafe fn timer_due(b: &Bound, looop: *mut PyObject) -> Option<bool> {
+unsafe fn timer_due(b: &Bound, ls: *mut LoopState) -> Option<bool> {
     // SAFETY: a live loop; every reference is given back.
     unsafe {
+        let looop = (*ls).looop;
         let list = ffi::PyObject_GetAttr(looop, b.names.scheduled);
         if list.is_null() || type_of(list) != &raw mut ffi::PyList_Type {
             ffi::PyErr_Clear();
@@ -688,11 +549,17 @@ unsafe fn timer_due(b: &Bound, looop: *mut PyObject) -> Option<bool> {
         let first = new_ref(ffi::PyList_GET_ITEM(list, 0));
         decref(list);
         let when = ffi::PyObject_GetAttr(first, b.names.when);
-        let now = ffi::PyObject_CallMethodNoArgs(looop, b.names.time);
         let resolution = ffi::PyObject_GetAttr(looop, b.names.clock_resolution);
         let mut due = None;
-        if !when.is_null() && !now.is_null() && !resolution.is_null() {
-            let end = ffi::PyNumber_Add(now, resolution);
+        if !when.is_null() && !resolution.is_null() {
+            let end = if (*ls).plain_time {
+                clock::now(b, ls).map_or(ptr::null_mut(), |now| ffi::PyFloat_FromDouble(now + ffi::PyFloat_AsDouble(resolution)))
+            } else {
+                let now = ffi::PyObject_CallMethodNoArgs(looop, b.names.time);
+                let end = if now.is_null() { now } else { ffi::PyNumber_Add(now, resolution) };
+                xdecref(now);
+                end
+            };
             if !end.is_null() {
                 let later = ffi::PyObject_RichCompareBool(when, end, ffi::Py_GE);
                 if later >= 0 {
@@ -705,7 +572,6 @@ unsafe fn timer_due(b: &Bound, looop: *mut PyObject) -> Option<bool> {
             ffi::PyErr_Clear();
         }
         xdecref(when);
-        xdecref(now);
         xdecref(resolution);
         decref(first);
         due

@@ -144,7 +144,6 @@ names! {
     loop_ = c"_loop",
     add_done_callback = c"add_done_callback",
     blocking = c"_asyncio_future_blocking",
-    appendleft = c"appendleft",
     task_class = c"Task",
     ensure_future = c"ensure_future",
     task_factory = c"_task_factory",
@@ -168,6 +167,8 @@ pub enum Policy {
     Off,
     /// Children run early where asyncio would have run them next anyway.
     Exact,
+    /// A task that waits runs the children that it has made, whatever else is ready.
+    Family,
 }
 
 /// Why something was not run early, or that it was: the index of a counter.
@@ -196,6 +197,9 @@ pub enum Counter {
     QueueOther,
     FailedFuture,
     IterationOver,
+    NoChildren,
+    ChildrenWait,
+    BudgetUsed,
     Faults,
     Count,
 }
@@ -224,15 +228,30 @@ pub const COUNTERS: [&str; Counter::Count as usize] = [
     "queue_other",
     "future_failed",
     "iteration_over",
+    "no_children",
+    "children_wait",
+    "budget_used",
     "faults",
 ];
 
-/// What stands in the queue without a handle: made natively, and nobody has looked at it.
+/// What stands in the queue while it is being run (`front.rs`).
 pub enum Entry {
-    /// The first step of a task; owned.
-    Start(*mut TaskObj),
+    /// Was taken from the middle.
+    Gone,
+    /// As it came.
+    Handle(*mut PyObject),
+    /// A step of a task, without an exception and without a handle; owned.
+    Step(*mut TaskObj),
     /// `callback(future)`; all owned.
     Call { callback: *mut PyObject, future: *mut PyObject, context: *mut PyObject },
+}
+
+/// What ran puts callbacks into the queue: the entries from `from` up to `to`, by the end of this task (null: by a callback).
+#[derive(Clone, Copy)]
+pub struct Calls {
+    pub task: *mut TaskObj,
+    pub from: u64,
+    pub to: u64,
 }
 
 /// One task step that is running, innermost first.
@@ -243,6 +262,8 @@ pub struct Nest {
     pub booked: bool,
     /// An exception that leaves the step instead of going into the coroutine; owned, or null.
     pub leaving: *mut PyObject,
+    /// Where the task's own children begin in [`LoopState::family`].
+    pub family_at: usize,
 }
 
 /// A loop that was taken over.
@@ -255,11 +276,27 @@ pub struct LoopState {
     pub plain_create_task: bool,
     /// And each look at `_ready` passes `look`.
     pub plain_ready: bool,
-    /// The first part of the queue, in front of `ready`; empty but while `run_ready` is running.
+    /// The queue, while `fronted`; else empty.
     pub front: VecDeque<Entry>,
-    /// `ready` is exactly a deque that nobody else holds: entries may stand in front of it.
+    /// The queue is `front`, and `ready` is empty; only while `run_ready` runs.
     pub fronted: bool,
+    /// The number of the first entry of `front`.
+    pub head: u64,
+    /// How many entries of `front` were taken from the middle.
+    pub gone: usize,
+    /// Entries from here on belong to the next iteration.
+    pub iteration_end: u64,
+    /// And its clock is `BaseEventLoop`'s.
+    pub plain_time: bool,
     pub budget: Duration,
+    /// Under `family`: the numbers of first steps that the tasks on the stack have put in, each behind those of its outer one.
+    pub family: Vec<u64>,
+    /// And the callbacks that were put in meanwhile, likewise.
+    pub calls: Vec<Calls>,
+    /// What the end of the last task has put in.
+    pub ended: Calls,
+    /// When something ran early first in this outer step, by the loop's clock.
+    pub outer_since: Option<f64>,
     /// The queue, borrowed, while `run_ready` is running; null otherwise.
     pub ready: *mut PyObject,
     /// The id of the thread state that runs it.
@@ -298,6 +335,8 @@ pub mod check {
     pub const FAILED: u32 = 64;
     /// Only the head of the queue is taken.
     pub const HEAD: u32 = 128;
+    /// The budget of an outer step.
+    pub const BUDGET: u32 = 256;
 }
 
 impl LoopState {
@@ -305,6 +344,12 @@ impl LoopState {
     #[inline(always)]
     pub fn checks(&self, bit: u32) -> bool {
         self.skipped & bit == 0
+    }
+
+    /// Whether children are noted by whom they were made.
+    #[inline(always)]
+    pub fn has_families(&self) -> bool {
+        self.policy == Policy::Family
     }
 }
 

@@ -4,6 +4,7 @@
 //! running, a task is entered, the task is done) goes to `_asyncio` before any effect. One thing is new: a coroutine may
 //! yield the *marker*, whose suspension `early` has booked already. Read docs/internals/tasks.md, "The step".
 
+use crate::front;
 use crate::future::{self, Outcome};
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state as fut_state};
 use crate::queue;
@@ -62,8 +63,8 @@ pub unsafe fn step_by(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, w: *m
     }
 }
 
-/// The first step of a task that stands in the queue without a handle.
-pub unsafe fn start(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
+/// A step of a task that stands in the queue without a handle.
+pub unsafe fn plain(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
     // SAFETY: a live task, held by the caller.
     unsafe {
         if usual(ts, task) {
@@ -117,7 +118,7 @@ unsafe fn step(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut T
         state::count(Counter::Steps);
         incref(task.cast());
         *current_task(ts) = new_ref(task.cast());
-        let mut nest = Nest { outer: (*ls).nest, task, booked: false, leaving: ptr::null_mut() };
+        let mut nest = Nest { outer: (*ls).nest, task, booked: false, leaving: ptr::null_mut(), family_at: (*ls).family.len() };
         (*ls).nest = &raw mut nest;
         let site = sites::starts(task);
         let failed = step_inner(b, ls, ts, task, exc, &raw mut nest);
@@ -127,6 +128,7 @@ unsafe fn step(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut T
             sites::ended_at_once(site);
         }
         (*ls).nest = nest.outer;
+        (*ls).family.truncate(nest.family_at);
         let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
         let mut failed = failed;
         if !nest.booked && leave(ts, task) != 0 {
@@ -275,15 +277,7 @@ unsafe fn suspended(b: &Bound, ls: *mut LoopState, task: *mut TaskObj, result: *
             return wait_for(b, ls, task, result);
         }
         if result == ffi::Py_None() {
-            let w = future::step_wrapper(b, task, ptr::null_mut());
-            if w.is_null() {
-                return -1;
-            }
-            let context = new_ref((*task).context);
-            let failed = queue::call_soon(b, ls, (*task).fut.fut_loop, w, ptr::null_mut(), context);
-            decref(context);
-            decref(w);
-            return failed;
+            return step_soon(b, ls, task, ptr::null_mut());
         }
         foreign(b, ls, task, result)
     }
@@ -461,8 +455,20 @@ unsafe fn step_later(b: &Bound, ls: *mut LoopState, task: *mut TaskObj, error: *
         if error.is_null() {
             return -1;
         }
-        let w = future::step_wrapper(b, task, error);
+        let failed = step_soon(b, ls, task, error);
         decref(error);
+        failed
+    }
+}
+
+/// Another step of the task, with this exception (may be null), goes to the end of its loop's queue.
+unsafe fn step_soon(b: &Bound, ls: *mut LoopState, task: *mut TaskObj, error: *mut PyObject) -> c_int {
+    // SAFETY: live objects.
+    unsafe {
+        if error.is_null() && (*ls).looop == (*task).fut.fut_loop && (*ls).plain_call_soon && !(*ls).ready.is_null() {
+            return front::put_step(b, ls, task);
+        }
+        let w = future::step_wrapper(b, task, error);
         if w.is_null() {
             return -1;
         }

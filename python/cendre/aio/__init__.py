@@ -6,8 +6,8 @@
     asyncio.Runner(loop_factory=cendre.aio.new_event_loop)
 
 Policies: `off` keeps stock order and runs nothing early; `exact` lets the children of a task that waits run on top of it,
-where asyncio would have run them next anyway, so that the order of every step and callback stays asyncio's; `eager` is
-`off` with `asyncio.eager_task_factory`. Nothing changes for a loop that was not installed.
+where asyncio would have run them next anyway, so that the order of every step and callback stays asyncio's; `family` lets them
+run there whatever else is ready, within a budget; `eager` is `off` with `asyncio.eager_task_factory`. Nothing changes for a loop that was not installed.
 
 Invariant: tasks, futures and loops stay asyncio's own objects. Read docs/tasks.md, then docs/internals/tasks.md.
 """
@@ -19,7 +19,7 @@ from cendre.aio import _loop
 
 __all__ = ["install", "new_event_loop", "policy", "reset_stats", "run", "stats", "uninstall"]
 
-POLICIES = ("off", "exact", "eager")
+POLICIES = ("off", "exact", "family", "eager")
 DEFAULT = "exact"
 BUDGET = 0.001
 DEPTH = 64

@@ -16,7 +16,7 @@ from cendre.aio import _probe
 
 STATE = "_cendre_tasks"
 POLICY = "_cendre_policy"
-_NATIVE = {"off": 0, "eager": 0, "exact": 1}
+_NATIVE = {"off": 0, "eager": 0, "exact": 1, "family": 2}
 
 stock_new_event_loop = asyncio.new_event_loop
 _stock_run_once = base_events.BaseEventLoop._run_once
@@ -86,6 +86,7 @@ def take_over(loop, policy, budget, depth, skipped):
         return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
     plain = own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
     plain |= (getattr(cls, "_ready", None) is base_events.BaseEventLoop._ready and cls.__getattribute__ is object.__getattribute__) << 2
+    plain |= own("time") << 3
     capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
     if capsule is not None:
         loop.__dict__[STATE] = capsule
