@@ -23,6 +23,7 @@ CONFIGURATIONS = {
     "plain, eager factory": ("factory", {}),
     "tasks off": ("off", {}),
     "tasks exact": ("exact", {}),
+    "tasks family": ("family", {}),
     "tasks eager": ("eager", {}),
     "compile": (None, {"CENDRE": "1"}),
     "compile, tasks exact": ("exact", {"CENDRE": "1"}),
