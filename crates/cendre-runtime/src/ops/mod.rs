@@ -61,6 +61,7 @@
 
 pub mod build;
 pub mod calls;
+mod dunder;
 pub mod exceptions;
 pub mod iterate;
 pub mod names;

@@ -3,6 +3,7 @@
 //! Invariant: operands are given up in the order in which CPython gives them up (see each op); results are bools only
 //! where CPython makes bools. Read `mod.rs` for inputs and outputs, `stack.rs` for how operands are given up.
 
+use super::dunder;
 use super::stack::{bool_ref, fail, finish, finish_over, finish_status, object, pop};
 use cendre_cpython::StackRef;
 use cendre_cpython::api::_PyEval_BinaryOps;
@@ -16,19 +17,66 @@ type BinaryFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyO
 
 /// The function of a BINARY_OP.
 #[inline(always)]
-pub(super) fn binary_func(oparg: u32) -> BinaryFunc {
+fn binary_func(oparg: u32) -> BinaryFunc {
     // SAFETY: the compiler emits only the operators that the table has (NB_ADD to NB_SUBSCR).
     unsafe { *(&raw const _PyEval_BinaryOps).cast::<BinaryFunc>().add(oparg as usize) }
+}
+
+/// The operation of a BINARY_OP: a new reference, or null with an exception set.
+///
+/// # Safety
+/// Both operands are alive; `oparg` is one of NB_*; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn binary(ts: *mut ThreadState, lhs: *mut PyObject, rhs: *mut PyObject, oparg: u32) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { dunder::binary(ts, lhs, rhs, oparg).unwrap_or_else(|| binary_func(oparg)(lhs, rhs)) }
+}
+
+/// The comparison of a COMPARE_OP, without its truth: a new reference, or null with an exception set.
+#[inline(always)]
+unsafe fn rich_compare(ts: *mut ThreadState, left: *mut PyObject, right: *mut PyObject, op: c_int) -> *mut PyObject {
+    // SAFETY: both operands are alive.
+    unsafe { dunder::compare(ts, left, right, op).unwrap_or_else(|| ffi::PyObject_RichCompare(left, right, op)) }
+}
+
+/// `bool(o)`: 0, 1, or -1.
+///
+/// # Safety
+/// `o` is alive; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn truth(o: *mut PyObject) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { dunder::is_true(o).unwrap_or_else(|| ffi::PyObject_IsTrue(o)) }
+}
+
+/// `value in container`: 0, 1, or -1.
+///
+/// # Safety
+/// Both are alive; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn contains(container: *mut PyObject, value: *mut PyObject) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { dunder::contains(container, value).unwrap_or_else(|| ffi::PySequence_Contains(container, value)) }
+}
+
+/// `container[key] = value`: 0, or -1.
+///
+/// # Safety
+/// All are alive; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn set_item(container: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { dunder::set_item(container, key, value).unwrap_or_else(|| ffi::PyObject_SetItem(container, key, value)) }
 }
 
 /// BINARY_OP: `lhs <op> rhs`, also in place, also `lhs[rhs]`.
 ///
 /// # Safety
 /// The contract of stack ops.
-pub unsafe extern "C" fn op_binary_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+pub unsafe extern "C" fn op_binary_op(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
     // SAFETY: two inputs.
     unsafe {
-        let res = binary_func(oparg)(object(fr, 0), object(fr, 1));
+        let res = binary(ts, object(fr, 0), object(fr, 1), oparg);
         if res.is_null() {
             return fail(fr);
         }
@@ -74,8 +122,8 @@ pub unsafe extern "C" fn op_unary_not(_ts: *mut ThreadState, fr: *mut Frame, _op
 pub unsafe extern "C" fn op_to_bool(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
     // SAFETY: one input.
     unsafe {
-        let truth = ffi::PyObject_IsTrue(object(fr, 0));
-        finish_bool(fr, truth, false)
+        let answer = truth(object(fr, 0));
+        finish_bool(fr, answer, false)
     }
 }
 
@@ -115,10 +163,10 @@ unsafe fn as_bool(res: *mut PyObject) -> *mut PyObject {
 /// # Safety
 /// Both operands are alive; the GIL is held.
 #[inline]
-pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
+pub(super) unsafe fn compare(ts: *mut ThreadState, left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
     // SAFETY: the caller's contract.
     unsafe {
-        let res = ffi::PyObject_RichCompare(left, right, (oparg >> 5) as c_int);
+        let res = rich_compare(ts, left, right, (oparg >> 5) as c_int);
         if oparg & 16 == 0 { res } else { as_bool(res) }
     }
 }
@@ -127,10 +175,10 @@ pub(super) unsafe fn compare(left: *mut PyObject, right: *mut PyObject, oparg: u
 ///
 /// # Safety
 /// The contract of stack ops.
-pub unsafe extern "C" fn op_compare_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+pub unsafe extern "C" fn op_compare_op(ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
     // SAFETY: two inputs, given up before the result is asked for its truth.
     unsafe {
-        let res = ffi::PyObject_RichCompare(object(fr, 0), object(fr, 1), (oparg >> 5) as c_int);
+        let res = rich_compare(ts, object(fr, 0), object(fr, 1), (oparg >> 5) as c_int);
         super::stack::drop_to(fr, 0);
         finish(fr, if oparg & 16 == 0 { res } else { as_bool(res) })
     }
@@ -155,7 +203,7 @@ pub unsafe extern "C" fn op_is_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: 
 pub unsafe extern "C" fn op_contains_op(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
     // SAFETY: two inputs.
     unsafe {
-        let found = ffi::PySequence_Contains(object(fr, 1), object(fr, 0));
+        let found = contains(object(fr, 1), object(fr, 0));
         finish_bool(fr, found, oparg != 0)
     }
 }
@@ -214,7 +262,7 @@ pub unsafe extern "C" fn op_store_slice(_ts: *mut ThreadState, fr: *mut Frame, _
 pub unsafe extern "C" fn op_store_subscr(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
     // SAFETY: inputs value, container, key.
     unsafe {
-        let err = ffi::PyObject_SetItem(object(fr, 1), object(fr, 2), object(fr, 0));
+        let err = set_item(object(fr, 1), object(fr, 2), object(fr, 0));
         finish_status(fr, err != 0)
     }
 }

@@ -4,8 +4,9 @@
 //! the value over); a result is a new reference, null (or -1, or tag 2) with an exception set. `instr_ptr` and locals are current, the eval stack is empty.
 //! Read docs/internals/contracts.md; `mod.rs` for the stack ops, which share the code.
 
+use super::dunder;
 use super::names::unbound_slot;
-use super::operators::{binary_func, compare};
+use super::operators::{self, binary, compare};
 use super::stack::{drop_to, type_name};
 use crate::body::BodyResult;
 use cendre_cpython::api;
@@ -155,7 +156,7 @@ pub unsafe extern "C" fn for_iter(ts: *mut ThreadState, fr: *mut Frame, iter: *m
             ffi::PyErr_Format(ffi::PyExc_TypeError, c"'%.100s' object is not an iterator".as_ptr(), type_name(iter));
             return BodyResult::new(ERROR, 0);
         };
-        let item = next(iter);
+        let item = dunder::next(ts, iter).unwrap_or_else(|| next(iter));
         if !item.is_null() {
             return BodyResult::new(ITEM, item as u64);
         }
@@ -175,18 +176,18 @@ pub unsafe extern "C" fn for_iter(ts: *mut ThreadState, fr: *mut Frame, iter: *m
 ///
 /// # Safety
 /// The operands are alive; `oparg` is one of NB_*; the GIL is held.
-pub unsafe extern "C" fn binary_op(_ts: *mut ThreadState, lhs: *mut PyObject, rhs: *mut PyObject, oparg: u32) -> *mut PyObject {
+pub unsafe extern "C" fn binary_op(ts: *mut ThreadState, lhs: *mut PyObject, rhs: *mut PyObject, oparg: u32) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    unsafe { binary_func(oparg)(lhs, rhs) }
+    unsafe { binary(ts, lhs, rhs, oparg) }
 }
 
 /// COMPARE_OP with its oparg (bit 16: as a bool): a new reference, or null.
 ///
 /// # Safety
 /// The operands are alive; the GIL is held.
-pub unsafe extern "C" fn compare_op(_ts: *mut ThreadState, left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
+pub unsafe extern "C" fn compare_op(ts: *mut ThreadState, left: *mut PyObject, right: *mut PyObject, oparg: u32) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    unsafe { compare(left, right, oparg) }
+    unsafe { compare(ts, left, right, oparg) }
 }
 
 /// TO_BOOL: 0, 1, or -1.
@@ -195,7 +196,7 @@ pub unsafe extern "C" fn compare_op(_ts: *mut ThreadState, left: *mut PyObject, 
 /// `o` is alive; the GIL is held.
 pub unsafe extern "C" fn is_true(o: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { ffi::PyObject_IsTrue(o) }
+    unsafe { operators::truth(o) }
 }
 
 /// CONTAINS_OP, `value in container`: 0, 1, or -1.
@@ -204,7 +205,7 @@ pub unsafe extern "C" fn is_true(o: *mut PyObject) -> i32 {
 /// Both are alive; the GIL is held.
 pub unsafe extern "C" fn contains(container: *mut PyObject, value: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { ffi::PySequence_Contains(container, value) }
+    unsafe { operators::contains(container, value) }
 }
 
 /// LOAD_ATTR: a new reference, or null.
@@ -255,7 +256,7 @@ pub unsafe extern "C" fn subscr(container: *mut PyObject, key: *mut PyObject) ->
 /// All are alive; the GIL is held.
 pub unsafe extern "C" fn store_subscr(container: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { ffi::PyObject_SetItem(container, key, value) }
+    unsafe { operators::set_item(container, key, value) }
 }
 
 /// LOAD_FAST_CHECK and DELETE_FAST of an unbound slot: sets UnboundLocalError.
