@@ -14,13 +14,15 @@ CPYTHON_ARGS ?=
 # --configs exact anyio and the like: see tests/frameworks --help.
 FRAMEWORKS_ARGS ?=
 FUZZ_ARGS ?=
+SOAK_ARGS ?=
 
-.PHONY: help run test test-rust test-python test-long test-cpython test-frameworks fuzz setup lint bench clean
+.PHONY: help run test test-rust test-python test-long test-cpython test-frameworks fuzz soak setup lint bench clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
 	@echo "make test         all tests (make test-rust, make test-python: one half)"
 	@echo "make fuzz         random programs against plain CPython, until stopped (FUZZ_ARGS=\"--seconds 600\")"
+	@echo "make soak         ten minutes of a web service with guards that are made to fail, every answer checked (SOAK_ARGS=\"--policy off --seconds 60\")"
 	@echo "make test-long    what takes too long for make test"
 	@echo "make test-cpython  CPython's own test suite in all modes, compared test by test (hours; goes on where it stopped)"
 	@echo "make test-frameworks  the test suites of trio, anyio and aiohttp under cendre, compared in the same way (goes on where it stopped)"
@@ -48,6 +50,9 @@ test-python: setup
 
 fuzz: setup
 	$(PYTHON) tests/smith/fuzz.py $(FUZZ_ARGS)
+
+soak: setup
+	$(PYTHON) tests/soak $(SOAK_ARGS)
 
 test-long: setup
 	$(PYTHON) -m pytest -q -m long $(PYTEST_ARGS)

@@ -114,8 +114,12 @@ class Aiohttp(Suite):
 
     name = "aiohttp"
     config = "pytest.ini"
-    parts = {"client-functional": ["tests/test_client_functional.py"], "client": ["tests/test_client*.py", "tests/test_connector.py", "tests/test_proxy*.py"],
-             "benchmarks": ["tests/test_benchmarks*.py"], "web": ["tests/test_web*.py"], "rest": ["tests/test_*.py"]}
+    parts = {"client-functional": ["tests/test_client_functional.py", "tests/test_client_ws_functional.py", "tests/test_proxy_functional.py"],
+             "web-functional": ["tests/test_web_*functional.py", "tests/test_web_server.py", "tests/test_web_runner.py", "tests/test_run_app.py", "tests/test_test_utils.py"],
+             "client": ["tests/test_client*.py", "tests/test_connector.py", "tests/test_proxy.py", "tests/test_resolver.py"],
+             "web": ["tests/test_web*.py", "tests/test_urldispatch.py"], "benchmarks": ["tests/test_benchmarks*.py"],
+             "parser": ["tests/test_http_parser.py"], "processes": ["tests/test_circular_imports.py", "tests/test_imports.py", "tests/test_leaks.py", "tests/test_worker.py"],
+             "rest": ["tests/test_*.py"]}
     options = ("-p", "pytest_mock", "-p", "pytest_codspeed.plugin", "-p", "timeout", "-o", "timeout=0", "-m", "not dev_mode and not autobahn and not internal")
 
 

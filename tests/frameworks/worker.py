@@ -50,6 +50,11 @@ class Record:
         config.hook.pytest_deselected(items=gone)
         self.suite.prepare(items)
 
+    def pytest_collection_finish(self):
+        # Many tests end with a collection; it need not go through all of pytest each time.
+        gc.collect()
+        gc.freeze()
+
     def pytest_collectreport(self, report):
         # A file that skips itself, or does not import, counts as one test.
         if report.outcome != "passed":

@@ -100,6 +100,31 @@ def test_forced_leaves(entries):
     assert out == f"({sum(i * 3 % 7 for i in range(300))}, 300)\n"
 
 
+@pytest.mark.parametrize("every", ["2", "10", "40"])
+def test_a_method_that_was_found_keeps_its_object(every):
+    """The site expects methods, and its guard stands behind the look-up: made to fail, it must not say that it found no method."""
+    support.python("""
+        class L:
+            def stats(self, path):
+                return path
+        def call(l, i):
+            return l.stats(i)
+        ls = [L() for _ in range(3)]
+        ls[2].other = 1  # Its keys are not those that the site has seen first: the site gets a cache.
+        for i in range(100):
+            for l in ls:
+                call(l, i)
+        cendre.jit.compile(call)
+        for i in range(3000):
+            for l in ls:
+                assert call(l, i) == i
+        ls[1].stats = lambda path: -path
+        for i in range(300):
+            assert [call(l, i) for l in ls] == [i, -i, i]
+        assert jit.is_compiled(call) and jit.stats()["left_forced"] > 20, jit.stats()
+    """, CENDRE_FORCE_LEAVES=every, CENDRE_THRESHOLD="4294967295")
+
+
 def test_nothing_is_forced_without_the_switch():
     support.python("""
         def f(n):

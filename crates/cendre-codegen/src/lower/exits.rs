@@ -71,14 +71,17 @@ impl Lower<'_> {
     }
 
     /// Where leaves are forced: counts this guard, and fails it when its turn has come. Stands before all else that the instruction does,
-    /// where its state holds. What ends a look at the frame is no guard, a number that was just returned is in no state yet, and the item that a
-    /// sequence has just given is only guarded for its type: its state is that before the step.
+    /// where its state holds. What ends a look at the frame is no guard, a number that was just returned is in no state yet, the item that a
+    /// sequence has just given is only guarded for its type: its state is that before the step. And what a helper's tag says is not done again:
+    /// the state behind the call is that of the other tag (a method that was found keeps its object, what is none has let go of it).
     fn force(&mut self, i: &InstData, exit: ir::Block) {
         let address = self.env.addresses().forced;
+        let made = |v, op| self.f.insts.iter().find(|d| d.op == op && d.results.contains(&v));
         let item = |v| self.f.insts.iter().any(|d| matches!(d.op, Op::ListNext | Op::TupleNext) && d.results.contains(&v));
         let no_guard = match i.op {
             Op::Looked | Op::ReloadInt | Op::ReloadFloat | Op::ReloadBool | Op::RetInt | Op::RetFloat => true,
             Op::GuardNotNull => address != 0 && item(i.args[0]),
+            Op::GuardTrue => address != 0 && made(i.args[0], Op::PtrIs).is_some_and(|is| made(is.args[0], Op::CallPair).is_some()),
             _ => false,
         };
         if address == 0 || no_guard {
