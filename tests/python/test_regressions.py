@@ -113,6 +113,62 @@ def case(n):
         except Exception as e: out.append(places(e))
     return out
 ''',
+    # What machine code knows of an attribute's cache by itself: places that classes share, and all that ends that.
+    "attributes of several classes": '''
+class S: __slots__ = ("a", "b")
+class S1(S): __slots__ = ("c",)
+class S2(S): __slots__ = ()
+class T: __slots__ = ("x", "y", "a")
+class P:
+    def __init__(self, n): self.a = n
+class P1(P): pass
+class P2(P): pass
+class Q:
+    def __init__(self, n): self.z, self.a = "z", n
+class Grown(P):
+    def __init__(self, n):
+        for k in range(40): setattr(self, f"k{k}", k)
+        self.a = n
+def get(o): return o.a
+def put(o, value): o.a = value
+def missing(o):
+    try: got = get(o)
+    except AttributeError as e: return str(e)
+    return got.n if type(got) is N else got
+def filled(o, n):
+    put(o, N(str(n)))
+    return o
+class Meta(type):
+    def __instancecheck__(cls, o): LOG.append("asked"); return type(o) is int
+class M(metaclass=Meta): pass
+class M1(M): pass
+def kind(o, c): return isinstance(o, c)
+def case(n):
+    out = []
+    slotted = [S(), S1(), S2(), T()]
+    out.append([missing(o) for o in slotted])
+    for o in slotted: filled(filled(o, n), n + 10)
+    for k in range(12): out.append(get(slotted[k % (2 + k // 4)]).n)
+    del slotted[n % 3].a
+    out.append([missing(o) if n & 1 else hasattr(o, "a") for o in slotted])
+    plain = [P(n), P1(n), P2(n), Q(n), Grown(n)]
+    for k in range(20): out.append(get(plain[k % 5]))
+    for o in plain: put(o, N("v"))
+    plain[0].__dict__ = {"a": "other dict"}
+    plain[1].__dict__["a"] = "by the dict"
+    del plain[2].a
+    plain[3].__dict__.clear()
+    for k in range(10): out.append(missing(plain[k % 5]))
+    for o in plain: put(o, n)
+    out.append([get(o) for o in plain])
+    if n == 5: S.a = property(lambda self: "a property", lambda self, value: LOG.append(value))
+    if n == 3: P.a = "of the class"
+    if n == 4: P1.a = property(lambda self: "a property")
+    for o in slotted + plain[:1] + plain[2:]: put(o, 7)
+    out.append([missing(o) for o in slotted + plain])
+    out.append([kind(o, c) for o in (M(), M1(), 1, S()) for c in (M, M1, S, int, (int, S))])
+    return out
+''',
     # In what order operands end.
     "binary operands": '''
 def case(n): N("l") + N("r")

@@ -5,12 +5,14 @@
 //! Invariant: the contract of bodies in docs/internals/contracts.md. Read docs/internals/codegen.md.
 #![forbid(unsafe_code)]
 
+mod attr_front;
 mod env;
 mod exit_table;
 mod fault;
 mod helpers;
 mod lower;
 
+pub use attr_front::AttrFront;
 pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
 pub use exit_table::{ExitTable, Row, Word};
 pub use helpers::{HELPERS, Helper, Prefix};

@@ -6,6 +6,7 @@
 //! the class, which holds them as long as its version says so. Read docs/internals/runtime.md.
 
 use crate::body::BodyResult;
+use cendre_codegen::AttrFront;
 use cendre_cpython::dict::{DictKeys, DictValues, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::tstate::ThreadState;
@@ -77,6 +78,8 @@ struct Entry {
 #[repr(C)]
 #[derive(Default)]
 pub struct AttrCache {
+    /// What machine code knows by itself: it reads the cache's first words.
+    front: AttrFront,
     /// Version tags of the classes; 0: unused.
     versions: [u32; WAYS],
     entries: [Entry; WAYS],
@@ -475,6 +478,15 @@ unsafe fn fill(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject, wri
         }
         (*cache).versions[at] = version;
         (*cache).entries[at] = e;
+        match e.kind {
+            Kind::Slot => (*cache).front.learn(version, e.offset, 0, true),
+            // A write may be the first one, which is more than a store.
+            Kind::Inline if !write => {
+                let valid = (*class).tp_basicsize as usize + core::mem::offset_of!(DictValues, valid);
+                (*cache).front.learn(version, e.offset, valid as u32, false);
+            }
+            _ => {}
+        }
     }
 }
 

@@ -74,12 +74,19 @@ impl Lower<'_> {
         let args: Vec<ir::Value> = i.args.iter().map(|v| self.helper_arg(*v)).collect();
         match i.op {
             Op::CallObj | Op::CallQuiet => {
-                let r = self.call_helper(name, &args, Ret::Word)?[0];
+                let r = match name {
+                    "get_attr_cached" => self.get_attr_cached(&args)?,
+                    _ => self.call_helper(name, &args, Ret::Word)?[0],
+                };
                 self.drop_owned_args(i, None)?;
                 self.finish_object(i, r)
             }
             Op::CallStatus | Op::CallBool => {
-                let r = self.call_helper(name, &args, Ret::I32)?[0];
+                let r = match name {
+                    "set_attr_cached" => self.set_attr_cached(&args)?,
+                    "is_instance" => self.is_instance(&args)?,
+                    _ => self.call_helper(name, &args, Ret::I32)?[0],
+                };
                 self.drop_owned_args(i, None)?;
                 let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
                 let exit = self.raise_exit(i)?;

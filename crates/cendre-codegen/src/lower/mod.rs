@@ -4,6 +4,7 @@
 //! Invariant: between IR instructions no owned reference lives outside SSA values and the frame's slots; `instr_ptr` is stored
 //! before anything observable. Parts: `exits` (leave, raise), `refs` (counts, slots), `numbers`, `heap`, `calls`.
 
+mod attrs;
 mod awaits;
 mod calls;
 mod direct;
