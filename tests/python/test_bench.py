@@ -171,6 +171,16 @@ def test_blocks_are_compared_with_each_other_only():
 def test_split_by_the_start_of_a_round():
     assert estimate.split([(0.0, 0.6), (0.6, 0.6), (1.2, 0.5)], 1.0) == ([0.6, 0.6], [0.5])
     assert estimate.split([(0.0, 3.0)], 1.0) == ([3.0], [3.0])
+    assert estimate.split([(0.0, 0.6), (0.6, 3.0), (3.6, 2.0), (5.6, 0.5)], 1.0, 5.0) == ([0.6, 3.0], [0.5])
+    assert estimate.split([(0.0, 0.6), (0.6, 2.0)], 1.0, 5.0) == ([0.6, 2.0], [2.0])
+
+
+def test_phases_of_pyperformance_are_those_of_the_goals():
+    """Cold is the first second, warm what comes after five; a shorter look keeps them apart."""
+    rows = {row.name: row for row in registry.ROWS}
+    assert runner.Settings().phases(rows["async_tree-io"]) == (1.0, 5.0, 10.0)
+    assert runner.Settings().phases(rows["fib"]) == (1.0, 1.0, 2.5)
+    assert runner.Settings(cold=7.0).phases(rows["richards"])[:2] == (7.0, 7.0)
 
 
 def test_goals():
@@ -219,6 +229,10 @@ def test_plot_shows_each_feature():
     text = plot.draw([results.Result(row, unit="ns/call", plain=30.0, figures=figures)], registry.FEATURES)
     for feature in registry.FEATURES[1:]:
         assert text.count(f'<circle class="{feature.name}"') == 2  # the legend's and the row's
+    assert text.count('class="full cold"') == 1  # the legend's only
+    figures["full", "cold"] = estimate.Estimate(0.5, 0.4, 0.6)
+    text = plot.draw([results.Result(row, unit="ns/call", plain=30.0, figures=figures)], registry.FEATURES)
+    assert text.count('class="full cold"') == 2 and ">0.5×<" in text
 
 
 def test_main_job_compares_bytes():

@@ -46,8 +46,8 @@ def make_parser():
     parser.add_argument("--svg", metavar="FILE", help="draw the ratios")
     parser.add_argument("--repeat", type=positive(int), metavar="N", help="processes of each feature and row (default: 5)")
     parser.add_argument("--quick", action="store_true", help="short phases, 2 processes: a look, not a result")
-    parser.add_argument("--cold", type=positive(float), metavar="S", help="seconds that count as the first (1; pyperformance 5)")
-    parser.add_argument("--warm", type=positive(float), metavar="S", help="seconds after them (1.5; pyperformance 5)")
+    parser.add_argument("--cold", type=positive(float), metavar="S", help="seconds that count as the first (1)")
+    parser.add_argument("--warm", type=positive(float), metavar="S", help="how long the warm phase lasts (1.5; pyperformance 5, after the first 5)")
     parser.add_argument("--clock", choices=runner.CLOCKS, default="wall", help=runner.CLOCK_HELP)
     parser.add_argument("--feature", action="append", choices=[f.name for f in FEATURES if f.name != "plain"], default=[],
                         help="only these beside plain (can be given again)")
@@ -61,7 +61,7 @@ def make_settings(options):
     if options.repeat:
         changes["repeat"] = options.repeat
     if options.cold:
-        changes["cold"] = changes["suite_cold"] = options.cold
+        changes["cold"] = options.cold
     if options.warm:
         changes["warm"] = changes["suite_warm"] = options.warm
     return replace(settings, **changes)

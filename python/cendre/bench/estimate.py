@@ -75,11 +75,11 @@ def difference(plain, other):
     return bootstrap(blocks, lambda left, right: right - left, median)
 
 
-def split(rounds, cold_seconds):
-    """Lengths of the rounds that began in the cold phase, and of those after it.
+def split(rounds, cold_seconds, warm_after=None):
+    """Lengths of the rounds that began in the cold phase, and of those after it, or after a later moment.
 
-    Where rounds are so long that none began after the cold phase, the last one stands for the warm phase.
+    Where rounds are so long that none began in the warm phase, the last one stands for it.
     """
     cold = [length for start, length in rounds if start < cold_seconds]
-    warm = [length for start, length in rounds if start >= cold_seconds]
-    return cold, warm or cold[-1:]
+    warm = [length for start, length in rounds if start >= (cold_seconds if warm_after is None else warm_after)]
+    return cold, warm or [length for _, length in rounds[-1:]]

@@ -181,7 +181,7 @@ def seconds_needed(rows, features, settings):
     total = 0.0
     for row in rows:
         if row.kind == "program":
-            total += (sum(settings.phases(row)) + 0.3) * len(features) * settings.repeat
+            total += (settings.phases(row)[-1] + 0.3) * len(features) * settings.repeat
         elif row.kind != "derived":
             total += 0.1 * settings.starts
     return total

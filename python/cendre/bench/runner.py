@@ -44,17 +44,21 @@ class Settings:
     repeat: int = 5
     cold: float = 1.0
     warm: float = 1.5
-    suite_cold: float = 5.0
+    # Of pyperformance the first second counts as cold and what comes after five as warm; what lies between is neither.
+    suite_after: float = 5.0
     suite_warm: float = 5.0
     starts: int = 25
     clock: str = "wall"
 
     def phases(self, row):
-        """(cold, warm) seconds of a row."""
-        return (self.suite_cold, self.suite_warm) if row.suite else (self.cold, self.warm)
+        """Seconds of a row: how long it is cold, when it begins to be warm, when it ends."""
+        if row.suite:
+            after = max(self.cold, self.suite_after)
+            return self.cold, after, after + self.suite_warm
+        return self.cold, self.cold, self.cold + self.warm
 
 
-QUICK = Settings(repeat=2, cold=0.4, warm=0.4, suite_cold=1.5, suite_warm=1.5, starts=6)
+QUICK = Settings(repeat=2, cold=0.4, warm=0.4, suite_after=1.5, suite_warm=1.5, starts=6)
 
 
 def environment(feature_environment, seed):
@@ -197,8 +201,7 @@ def run_program(row, features, settings, progress):
     A block is the list of times for each operation, in seconds, of one process. A feature that fails is dropped for the
     rest of the row; the others go on.
     """
-    cold_seconds, warm_seconds = settings.phases(row)
-    seconds = cold_seconds + warm_seconds
+    cold_seconds, warm_after, seconds = settings.phases(row)
     arguments = ["--program", row.program, "--row", row.name, "--seconds", str(seconds), "--clock", settings.clock]
     arguments += ["--minimum", "2" if row.suite else "5"]
     if row.pieces:
@@ -215,7 +218,8 @@ def run_program(row, features, settings, progress):
                 mine["error"] = str(answer)
                 continue
             timed = answer["rows"][row.name]
-            cold, warm = split([(start, length / timed["operations"]) for start, length in timed["rounds"]], cold_seconds)
+            rounds = [(start, length / timed["operations"]) for start, length in timed["rounds"]]
+            cold, warm = split(rounds, cold_seconds, warm_after)
             mine["cold"].append(cold)
             mine["warm"].append(warm)
             merge_stats(mine["stats"], answer.get("stats", {}))

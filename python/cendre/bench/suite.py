@@ -20,9 +20,7 @@ def rows_of(answer, cold_seconds, warm_after):
     """{timing: (cold rounds, warm rounds)} of a process, in seconds."""
     out = {}
     for name, timed in answer["rows"].items():
-        cold, _ = split(timed["rounds"], cold_seconds)
-        _, warm = split(timed["rounds"], warm_after)
-        out[name] = (cold, warm or cold)
+        out[name] = split(timed["rounds"], cold_seconds, warm_after)
     return out
 
 
