@@ -15,7 +15,7 @@ use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::refcount::{decref, incref, type_of};
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::tp_flags;
-use core::ffi::{CStr, c_char, c_int};
+use core::ffi::{CStr, c_int};
 use core::ptr;
 
 type BinarySlot = fn(&PyNumberMethods) -> Option<ffi::binaryfunc>;
@@ -116,10 +116,10 @@ unsafe fn is_heap(class: *mut PyTypeObject) -> bool {
 unsafe fn find(class: *mut PyTypeObject, kind: usize) -> Option<*mut FunctionObject> {
     // SAFETY: a live class; the GIL is held.
     unsafe {
-        let at = (class as usize >> 5 ^ kind * 37) % ENTRIES;
+        let at = ((class as usize >> 5) ^ (kind * 37)) % ENTRIES;
         let entry = &TABLE.get().entries[at];
         let version = (*class).tp_version_tag;
-        if entry.class != class || entry.version != version as u32 || entry.kind != kind as u32 || version == 0 {
+        if entry.class != class || entry.version != version || entry.kind != kind as u32 || version == 0 {
             return find_slowly(class, kind, at);
         }
         (!entry.method.is_null()).then_some(entry.method)
@@ -136,7 +136,7 @@ unsafe fn find_slowly(class: *mut PyTypeObject, kind: usize, at: usize) -> Optio
         let is_function = !found.is_null() && type_of(found) == &raw mut ffi::PyFunction_Type;
         let method: *mut FunctionObject = if is_function && nothing_before(class, kind) { found.cast() } else { ptr::null_mut() };
         // The look-up gives the class a version if it can have one.
-        let version = (*class).tp_version_tag as u32;
+        let version = (*class).tp_version_tag;
         if version != 0 {
             TABLE.get().entries[at] = Entry { class, version, kind: kind as u32, method };
         }
@@ -185,7 +185,7 @@ unsafe fn nothing_before(class: *mut PyTypeObject, kind: usize) -> bool {
         let joins = !sequence.is_null() && ((*sequence).sq_concat.is_some() || (*sequence).sq_inplace_concat.is_some());
         let repeats = !sequence.is_null() && ((*sequence).sq_repeat.is_some() || (*sequence).sq_inplace_repeat.is_some());
         let mutated = in_place && (OPERATORS[operator].in_place)(&*(*class).tp_as_number).is_some();
-        !mutated && !(operator == ADD && joins) && !(operator == MULTIPLY && repeats)
+        !(mutated || operator == ADD && joins || operator == MULTIPLY && repeats)
     }
 }
 
