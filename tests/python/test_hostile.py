@@ -237,3 +237,21 @@ def test_a_panic_below_machine_code_ends_the_process_with_a_report(entries, tmp_
     out = support.python(source, entries=entries, status=-signal.SIGABRT, _CENDRE_TEST_PANIC="leave:victim", **support.NO_EVENTS)
     said = report.read_text()
     assert out == "4\n" and said.count("internal error") == 1 and "Please report it" in said and "crates" in said, (out, said)
+
+
+def test_code_without_resume():
+    """As Cython makes it for its tracebacks: what stands behind it in memory, here the remains of other code, is not its own."""
+    out = support.python("""
+        import opcode
+        def f(): pass
+        NOP, RESUME = bytes([opcode.opmap["NOP"], 0]), bytes([opcode.opmap["RESUME"], 0])
+        for n in range(1, 40):
+            before = [f.__code__.replace(co_code=NOP * n + RESUME) for _ in range(300)]
+            del before
+            after = [f.__code__.replace(co_code=NOP * n) for _ in range(300)]
+            assert all(c.co_code == NOP * n for c in after)
+            assert not any(jit.is_compiled(c) for c in after)
+        f()
+        print("as it was")
+    """, mode="first", CENDRE_WARMUP="3")
+    assert out == "as it was\n"

@@ -386,9 +386,12 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
 /// # Safety
 /// `code` is a live code object; the GIL is held.
 pub unsafe fn install_trigger(code: *mut CodeObject, warmup: u32) {
-    // SAFETY: the caller's contract; `_co_firsttraceable` is the index of the first RESUME.
+    // SAFETY: the caller's contract; `_co_firsttraceable` is the index of the first RESUME, or the length of code that has none (Cython's).
     unsafe {
         let first = (*code)._co_firsttraceable as u32;
+        if first as usize >= CodeObject::len(code) {
+            return;
+        }
         let at = CodeObject::units(code).add(first as usize);
         let is_resume = (*at).opcode() == op::RESUME || (*at).opcode() == op::RESUME_CHECK;
         if !is_resume || *interp::jit(ffi::PyInterpreterState_Get()) != 0 || exec_type().is_null() {
