@@ -507,3 +507,77 @@ def test_loops_are_freed():
     del loop
     gc.collect()
     assert gone() is None
+
+
+@pytest.mark.parametrize("budget", [0.0002, 0.001, 0.005])
+@pytest.mark.parametrize("fans", [1, 3])
+def test_promise_of_the_budget(budget, fans):
+    """Under `family` each task ahead of a ticker holds it up for the budget and one step of a child at most, on a clock that children move."""
+    import world
+
+    each, loop, gaps, stop = 0.0003, world.Loop(), [], []
+    aio.install(loop, policy="family", budget=budget)
+
+    async def works():
+        loop.now += each
+
+    async def fans_out():
+        while not stop:
+            await asyncio.gather(*[works() for _ in range(3)])
+
+    async def ticker():
+        before = loop.now
+        for _ in range(200):
+            await asyncio.sleep(0)
+            gaps.append(loop.now - before)
+            before = loop.now
+        stop.append(True)
+
+    async def main():
+        await asyncio.gather(*[fans_out() for _ in range(fans)], ticker())
+
+    loop.run_until_complete(main())
+    loop.close()
+    # What stood ahead of the ticker at its last turn: each task that fans out, and the children that were left over.
+    most = fans * (budget + each) + fans * 3 * each
+    assert max(gaps) <= most + 1e-9
+    assert max(gaps) >= fans * budget   # It is used.
+
+
+def test_policy_for_a_part_of_a_task():
+    async def spins(stop):
+        while not stop:
+            await asyncio.sleep(0)
+
+    async def main():
+        stop = []
+        other = asyncio.create_task(spins(stop))
+        await asyncio.sleep(0)
+        counts = []
+        for policy in (None, "family", "off", "exact"):
+            before = aio.stats()["resumed_in_place"]
+            if policy is None:
+                await asyncio.gather(child(lambda _: None, 1))
+            else:
+                with aio.using(policy):
+                    assert aio.policy() == policy
+                    with aio.using("off"):
+                        assert aio.policy() == "off"
+                    async with asyncio.TaskGroup() as group:
+                        group.create_task(child(lambda _: None, 2))
+            counts.append(aio.stats()["resumed_in_place"] - before)
+        assert aio.policy() == "exact"
+        stop.append(True)
+        await other
+        return counts
+
+    # Beside a task that is always ready only `family` runs them early.
+    assert aio.run(main(), policy="exact") == [0, 1, 0, 0]
+    with pytest.raises(ValueError, match="takes one of off, exact, family"):
+        aio.using("eager")
+
+    async def plain():
+        with aio.using("off"):
+            pass
+    with pytest.raises(RuntimeError, match="needs a running task of a loop that is under a policy"):
+        asyncio.run(plain())

@@ -382,11 +382,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         {
             return ptr::null_mut();
         }
-        let policy = match policy {
-            0 => Policy::Off,
-            1 => Policy::Exact,
-            _ => Policy::Family,
-        };
+        let policy = Policy::numbered(policy);
         let budget = Duration::from_micros(budget.max(0) as u64);
         let found = state::find(looop);
         if !found.is_null() {
@@ -403,6 +399,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         let ls = Box::into_raw(Box::new(LoopState {
             looop,
             policy,
+            overrides: Vec::new(),
             plain_call_soon: plain & 1 != 0,
             plain_create_task: plain & 2 != 0,
             plain_ready: plain & 4 != 0,
@@ -437,6 +434,29 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         }
         state::add(ls);
         capsule
+    }
+}
+
+/// `tasks_override(loop, task, policy)`: the policy for what this task waits for (-1: the loop's); returns what it was (-1: the loop's).
+unsafe extern "C" fn set_override(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the task is only compared.
+    unsafe {
+        let (mut looop, mut task, mut policy): (*mut PyObject, *mut PyObject, c_int) = (ptr::null_mut(), ptr::null_mut(), 0);
+        if ffi::PyArg_ParseTuple(args, c"OOi".as_ptr(), &mut looop, &mut task, &mut policy) == 0 {
+            return ptr::null_mut();
+        }
+        let ls = state::find(looop);
+        if ls.is_null() {
+            raise(ffi::PyExc_RuntimeError, c"not a loop of cendre.aio");
+            return ptr::null_mut();
+        }
+        let overrides = &mut (*ls).overrides;
+        let before = overrides.iter().find(|(at, _)| *at == task as usize).map_or(-1, |(_, policy)| *policy as i64);
+        overrides.retain(|(at, _)| *at != task as usize);
+        if policy >= 0 {
+            overrides.push((task as usize, Policy::numbered(policy)));
+        }
+        ffi::PyLong_FromLongLong(before)
     }
 }
 
@@ -483,7 +503,8 @@ unsafe extern "C" fn stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
         if dict.is_null() {
             return dict;
         }
-        for (name, n) in state::COUNTERS.iter().zip(state::counts()) {
+        let longest = ("longest_early_us", (state::longest_out_of_turn() * 1e6) as u64);
+        for (name, n) in state::COUNTERS.iter().copied().zip(state::counts()).chain([longest]) {
             let key = ffi::PyUnicode_FromStringAndSize(name.as_ptr().cast(), name.len() as ffi::Py_ssize_t);
             let value = ffi::PyLong_FromUnsignedLongLong(n);
             let failed = key.is_null() || value.is_null() || ffi::PyDict_SetItem(dict, key, value) != 0;
@@ -506,7 +527,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 13]);
+struct Methods([ffi::PyMethodDef; 14]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -519,6 +540,7 @@ static METHODS: Methods = Methods([
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
     def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
+    def(c"tasks_override", set_override, ffi::METH_VARARGS, c"The policy for what one task waits for."),
     def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
     def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),
     def(c"tasks_call_soon", call_soon, ffi::METH_O, c"The native call_soon as a method of a class."),

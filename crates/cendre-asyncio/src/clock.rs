@@ -2,7 +2,7 @@
 //!
 //! Invariant: a loop with a clock of its own is asked by its method. Read docs/internals/tasks.md, "Iterations".
 
-use crate::state::{Bound, LoopState};
+use crate::state::{self, Bound, LoopState};
 use cendre_cpython::ffi;
 use cendre_cpython::refcount::decref;
 use core::ffi::c_int;
@@ -13,7 +13,7 @@ unsafe extern "C" {
     fn PyTime_AsSecondsDouble(t: i64) -> f64;
 }
 
-/// `loop.time()`; None if it cannot be told.
+/// `loop.time()`; None, and a fault, if it cannot be told.
 #[inline]
 pub unsafe fn now(b: &Bound, ls: *mut LoopState) -> Option<f64> {
     // SAFETY: a live loop; the reference is given back.
@@ -33,7 +33,7 @@ pub unsafe fn now(b: &Bound, ls: *mut LoopState) -> Option<f64> {
                 }
             }
         }
-        ffi::PyErr_Clear();
+        state::fault((*ls).looop);
         None
     }
 }

@@ -81,14 +81,19 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
             return Await::Stock;
         }
         let ls = state::find((*f).fut_loop);
-        if ls.is_null() || (*ls).policy == Policy::Off {
+        if ls.is_null() {
+            return Await::Stock;
+        }
+        let nest = (*ls).nest;
+        let policy = if nest.is_null() { (*ls).policy } else { (*ls).policy_of((*nest).task) };
+        if policy == Policy::Off {
             return Await::Stock;
         }
         state::count(Counter::Awaits);
-        match may(b, ls, f, it) {
+        match may(b, ls, policy, f, it) {
             Ok((ts, nest)) => {
                 let task = (*nest).task;
-                let how = early(b, ls, ts, nest, f);
+                let how = early(b, ls, policy, ts, nest, f);
                 sites::waited(task, if matches!(how, Await::Value(_)) { None } else { Some(state::last_reason()) });
                 how
             }
@@ -104,7 +109,13 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
 }
 
 /// Rules 1 and 2: whether this await may run others first. Cheap and likely refusals come first.
-unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObject) -> Result<(*mut ThreadState, *mut Nest), Counter> {
+unsafe fn may(
+    b: &Bound,
+    ls: *mut LoopState,
+    policy: Policy,
+    f: *mut FutureObj,
+    it: *mut PyObject,
+) -> Result<(*mut ThreadState, *mut Nest), Counter> {
     // SAFETY: live objects; nothing here but `_debug` runs Python code.
     unsafe {
         let (ready, nest) = ((*ls).ready, (*ls).nest);
@@ -126,7 +137,7 @@ unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObjec
         if !future::is_known(b, f.cast()) || f.cast() == task || (*f).has(bit::BLOCKING) {
             return Err(Counter::NotKind);
         }
-        if (*ls).policy == Policy::Family {
+        if policy == Policy::Family {
             if !family::has_children(ls, nest) {
                 return Err(Counter::NoChildren);
             }
@@ -155,7 +166,7 @@ unsafe fn may(b: &Bound, ls: *mut LoopState, f: *mut FutureObj, it: *mut PyObjec
         if queue::truth((*ls).looop, b.names.debug) != Some(false) {
             return Err(Counter::NotDebug);
         }
-        if (*ls).policy == Policy::Family {
+        if policy == Policy::Family {
             family::may_go_on(b, ls)?;
             return Ok((ts, nest));
         }
@@ -302,7 +313,7 @@ impl Parent {
 }
 
 /// Rules 3 to 8.
-unsafe fn early(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, nest: *mut Nest, f: *mut FutureObj) -> Await {
+unsafe fn early(b: &Bound, ls: *mut LoopState, policy: Policy, ts: *mut ThreadState, nest: *mut Nest, f: *mut FutureObj) -> Await {
     // SAFETY: `may` said so; the task is held by its step, the future by the task from the booking on.
     unsafe {
         let task = (*nest).task;
@@ -323,7 +334,7 @@ unsafe fn early(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, nest: *mut 
         (*ls).depth += 1;
         let limit = (*ts).py_recursion_limit;
         let parent = Parent::leave(ls, ts);
-        let resumed = if (*ls).policy == Policy::Family {
+        let resumed = if policy == Policy::Family {
             family::run(b, ls, ts, nest, f, breaker, &mut error)
         } else {
             run_others(b, ls, ts, task, f, breaker, &mut error)

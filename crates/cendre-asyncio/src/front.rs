@@ -9,7 +9,7 @@
 use crate::future;
 use crate::layout::TaskObj;
 use crate::queue::{self, Kind, slot};
-use crate::state::{self, Bound, Counter, Entry, LoopState};
+use crate::state::{self, Bound, Entry, LoopState};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, refcnt, type_of, xdecref};
 use core::ffi::c_int;
@@ -93,8 +93,7 @@ pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
                 }
             };
             if append(b, ls, handle) != 0 {
-                state::count(Counter::Faults);
-                ffi::PyErr_WriteUnraisable((*ls).looop);
+                state::fault((*ls).looop);
             }
         }
     }

@@ -435,6 +435,11 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             if failed != 0 {
                 break;
             }
+            if let Some(since) = (*ls).outer_since
+                && let Some(now) = clock::now(b, ls)
+            {
+                state::out_of_turn(now - since);
+            }
         }
         let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
         front::flush(b, ls);
@@ -568,8 +573,8 @@ unsafe fn timer_due(b: &Bound, ls: *mut LoopState) -> Option<bool> {
                 decref(end);
             }
         }
-        if due.is_none() {
-            ffi::PyErr_Clear();
+        if due.is_none() && !ffi::PyErr_Occurred().is_null() {
+            state::fault(looop);
         }
         xdecref(when);
         xdecref(resolution);

@@ -270,6 +270,8 @@ pub struct Nest {
 pub struct LoopState {
     pub looop: *mut PyObject,
     pub policy: Policy,
+    /// Tasks that have set another one for what they wait for, by address; such a task takes itself out.
+    pub overrides: Vec<(usize, Policy)>,
     /// `call_soon` is the one of `BaseEventLoop`.
     pub plain_call_soon: bool,
     /// And so is `create_task`.
@@ -339,6 +341,17 @@ pub mod check {
     pub const BUDGET: u32 = 256;
 }
 
+impl Policy {
+    /// By the number that `cendre.aio` gives it.
+    pub fn numbered(n: core::ffi::c_int) -> Policy {
+        match n {
+            0 => Policy::Off,
+            1 => Policy::Exact,
+            _ => Policy::Family,
+        }
+    }
+}
+
 impl LoopState {
     /// Whether a check is made (always, but for tests).
     #[inline(always)]
@@ -349,7 +362,14 @@ impl LoopState {
     /// Whether children are noted by whom they were made.
     #[inline(always)]
     pub fn has_families(&self) -> bool {
-        self.policy == Policy::Family
+        self.policy == Policy::Family || self.overrides.iter().any(|(_, policy)| *policy == Policy::Family)
+    }
+
+    /// The policy for what a task waits for.
+    #[inline(always)]
+    pub fn policy_of(&self, task: *mut TaskObj) -> Policy {
+        let set = self.overrides.iter().find(|(at, _)| *at == task as usize);
+        set.map_or(self.policy, |(_, policy)| *policy)
     }
 }
 
@@ -374,6 +394,44 @@ pub unsafe fn refuse(why: Counter) {
 pub unsafe fn last_reason() -> Counter {
     // SAFETY: the caller's contract.
     unsafe { *LAST.get() }
+}
+
+static LONGEST: Gil<f64> = Gil::new(0.0);
+
+/// Things ran out of turn for so many seconds in one outer step.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn out_of_turn(seconds: f64) {
+    // SAFETY: the caller's contract.
+    unsafe { *LONGEST.get() = LONGEST.get().max(seconds) }
+}
+
+/// The longest of them, in seconds.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn longest_out_of_turn() -> f64 {
+    // SAFETY: the caller's contract.
+    unsafe { *LONGEST.get() }
+}
+
+static TOLD: Gil<bool> = Gil::new(false);
+
+/// What the policy itself needed has failed, with the exception that is set: counted, told once a process, and then asyncio's way is taken.
+///
+/// # Safety
+/// The GIL is held; an exception is set; a live object.
+pub unsafe fn fault(about: *mut PyObject) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        count(Counter::Faults);
+        if core::mem::replace(TOLD.get(), true) {
+            ffi::PyErr_Clear();
+        } else {
+            ffi::PyErr_WriteUnraisable(about);
+        }
+    }
 }
 
 static COUNTS: Gil<[u64; Counter::Count as usize]> = Gil::new([0; Counter::Count as usize]);
@@ -404,7 +462,11 @@ pub unsafe fn counts() -> [u64; Counter::Count as usize] {
 /// The GIL is held.
 pub unsafe fn reset_counts() {
     // SAFETY: the caller's contract.
-    unsafe { COUNTS.get().fill(0) }
+    unsafe {
+        COUNTS.get().fill(0);
+        *TOLD.get() = false;
+        *LONGEST.get() = 0.0;
+    }
 }
 
 struct Tables {

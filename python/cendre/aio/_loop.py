@@ -17,6 +17,7 @@ from cendre.aio import _probe
 STATE = "_cendre_tasks"
 POLICY = "_cendre_policy"
 _NATIVE = {"off": 0, "eager": 0, "exact": 1, "family": 2}
+_NAMES = {-1: None, 0: "off", 1: "exact", 2: "family"}
 
 stock_new_event_loop = asyncio.new_event_loop
 _stock_run_once = base_events.BaseEventLoop._run_once
@@ -110,6 +111,22 @@ def give_back(loop):
 def policy_of(loop):
     """The name of the policy in force, or None."""
     return getattr(loop, "__dict__", {}).get(POLICY)
+
+
+def override(loop, task, policy):
+    """Sets the policy for what one task waits for (None: the loop's); returns the one before."""
+    return _NAMES[_cendre.tasks_override(loop, task, -1 if policy is None else _NATIVE[policy])]
+
+
+def policy_here(loop):
+    """The name of the policy in force for the running task, or None."""
+    task = asyncio.current_task(loop)
+    if task is None or STATE not in getattr(loop, "__dict__", {}):
+        return policy_of(loop)
+    own = override(loop, task, None)
+    if own is not None:
+        override(loop, task, own)
+    return own or policy_of(loop)
 
 
 def _refusal(loop, policy):

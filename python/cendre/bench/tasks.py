@@ -1,23 +1,22 @@
 """`cendre bench async`: what a child of a gather or a TaskGroup costs, plain and under each policy.
 
 Every configuration is a process of its own; rounds are interleaved, so that all of them meet the same noise. Printed is the median of the
-ratio to plain asyncio of the same round, and user CPU time per child. Fairness: the delay of tickers, tasks that only want
-their turn, next to fan-outs. Memory: what a task that waits adds.
+ratio to plain asyncio of the same round, and user CPU time per child. Fairness: `fairness.py`. Memory: what a task that waits adds.
 Invariant: this file measures; nothing fails by a number. Read docs/benchmarks.md, "Tasks".
 """
 
 import argparse
 import asyncio
-import gc
 import json
 import os
 import resource
 import statistics
 import subprocess
 import sys
-import time
 
-# name -> (policy for cendre.aio or a factory of asyncio's, environment)
+from cendre.bench import fairness
+
+# name -> (policy for cendre.aio, also with a budget in ms, or a factory of asyncio's; environment)
 CONFIGURATIONS = {
     "plain": (None, {}),
     "plain, eager factory": ("factory", {}),
@@ -28,6 +27,9 @@ CONFIGURATIONS = {
     "compile": (None, {"CENDRE": "1"}),
     "compile, tasks exact": ("exact", {"CENDRE": "1"}),
 }
+
+# Where only the delay of others is measured.
+BUDGETS = {f"tasks family, {ms} ms": (f"family {ms}", {}) for ms in (0.1, 0.5, 1, 5)}
 
 
 async def child(n):
@@ -138,33 +140,6 @@ ROWS = {
 }
 
 
-async def fairness(children):
-    """The middle and the largest delay of a ticker's turn next to a fan-out, and the longest full collection, in ms."""
-    delays, stop, begun, collections = [], [], [0.0], [0.0]
-
-    def collector(phase, info):
-        if phase == "start":
-            begun[0] = time.perf_counter()
-        elif info["generation"] == 2:
-            collections.append((time.perf_counter() - begun[0]) * 1e3)
-
-    async def ticker():
-        while not stop:
-            wanted = time.perf_counter() + 0.002
-            await asyncio.sleep(0.002)
-            delays.append((time.perf_counter() - wanted) * 1e3)
-    tickers = [asyncio.create_task(ticker()) for _ in range(4)]
-    gc.callbacks.append(collector)
-    end = time.perf_counter() + 0.4
-    while time.perf_counter() < end:
-        await asyncio.gather(*[child(i) for i in range(children)])
-        await asyncio.sleep(0)
-    stop.append(True)
-    await asyncio.gather(*tickers)
-    gc.callbacks.remove(collector)
-    return statistics.median(delays), max(delays), max(collections)
-
-
 async def memory(n):
     """Bytes that a task adds which waits for a future."""
     future = asyncio.get_running_loop().create_future()
@@ -194,7 +169,8 @@ def _worker(policy):
         elif policy:
             from cendre import aio
 
-            aio.install(new, policy=policy)
+            name, _, budget = policy.partition(" ")
+            aio.install(new, policy=name, budget=float(budget) / 1e3 if budget else None)
         return new
 
     with asyncio.Runner(loop_factory=loop) as runner:
@@ -206,13 +182,13 @@ def _worker(policy):
                 runner.run(function(*given))
                 answer = (resource.getrusage(resource.RUSAGE_SELF).ru_utime - before) / operations * 1e9
             else:
-                answer = runner.run({"fairness": fairness, "memory": memory}[what](*arguments))
+                answer = runner.run({"fairness": fairness.measure, "memory": memory}[what](*arguments))
             print(json.dumps(answer), flush=True)
 
 
 class _Process:
     def __init__(self, name):
-        policy, environment = CONFIGURATIONS[name]
+        policy, environment = (CONFIGURATIONS | BUDGETS)[name]
         env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | environment
         self.process = subprocess.Popen([sys.executable, "-m", "cendre.bench.tasks", "--worker", policy or ""], env=env,
                                         stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
@@ -230,12 +206,29 @@ class _Process:
         self.process.wait(30)
 
 
+def _fairness(processes):
+    """Prints and returns how late tickers are, by the number of children and the configuration."""
+    figures = {}
+    more = {name: _Process(name) for name in BUDGETS}
+    for children, parents in fairness.FANS.items():
+        print(f"ms of processor time until a ticker's turn, beside {parents} tasks that gather {children} children: middle, 90 %, 99 %, largest")
+        figures[children] = {}
+        for name, process in (processes | more).items():
+            figures[children][name] = f = process.ask("fairness", children, parents)
+            print(f"    {name:24}" + "".join(f"{ms:9.2f}" for ms in f["ms"]) + f" ms {f['children_per_s']:12,.0f} children/s", flush=True)
+    for process in more.values():
+        process.end()
+    return figures
+
+
 def main(arguments):
-    """The command; prints a table, writes JSON where asked."""
+    """The command; prints a table, writes JSON and an SVG of the fairness where asked."""
     parser = argparse.ArgumentParser(prog="cendre bench async", description="asyncio's tasks, plain and under each policy")
     parser.add_argument("--rounds", type=int, default=15)
     parser.add_argument("--only", action="append", default=[], help="rows whose names contain this, and no other measurement")
+    parser.add_argument("--fairness", action="store_true", help="the delay of tickers, also with --only")
     parser.add_argument("--json", help="write the figures there")
+    parser.add_argument("--svg", help="draw the delay of tickers there")
     options = parser.parse_args(arguments)
     processes = {name: _Process(name) for name in CONFIGURATIONS}
     figures = {}
@@ -253,11 +246,8 @@ def main(arguments):
             print(row)
             for name, f in figures[row].items():
                 print(f"    {name:24} {f['ns']:9.0f} ns {f['times']:6.2f} x")
-        for children in () if options.only else (10, 1000):
-            figures[f"fairness {children}"] = {name: p.ask("fairness", children) for name, p in processes.items()}
-            print(f"delay of tickers beside gathers of {children}: median, largest; longest full collection of the garbage collector")
-            for name, (middle, most, collection) in figures[f"fairness {children}"].items():
-                print(f"    {name:24} {middle:9.2f} ms {most:9.2f} ms {collection:9.2f} ms")
+        if options.fairness or not options.only:
+            figures["fairness"] = _fairness(processes)
         figures["memory"] = {} if options.only else {name: p.ask("memory", 20_000) for name, p in processes.items()}
         print("memory of a task that waits")
         for name, each in figures["memory"].items():
@@ -268,6 +258,9 @@ def main(arguments):
     if options.json:
         with open(options.json, "w", encoding="utf-8") as file:
             json.dump(figures, file, indent=1)
+    if options.svg and "fairness" in figures:
+        with open(options.svg, "w", encoding="utf-8") as file:
+            file.write(fairness.draw(figures["fairness"]))
     return 0
 
 
