@@ -162,6 +162,8 @@ pub trait Facts {
     fn class(&self, class: ObjId) -> Option<ClassFact>;
     /// The type that has this version tag, if it is still there.
     fn type_version(&self, version: u32) -> Option<ObjId>;
+    /// `tp_basicsize` of the type that has this version tag.
+    fn basic_size(&self, version: u32) -> Option<u32>;
     /// What the description in the cache of a BINARY_OP_EXTEND is for, if that is a float and an int.
     fn float_side(&self, descr: u64) -> Option<FloatSide>;
     /// The inline cache of the attribute site at a unit: its address.

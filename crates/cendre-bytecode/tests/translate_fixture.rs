@@ -84,6 +84,9 @@ impl Facts for Invented {
     fn tuple_items(&self, tuple: ObjId) -> Option<Vec<ObjId>> {
         Some((0..tuple.0 % 4).map(|n| ObjId(8000 + n)).collect())
     }
+    fn basic_size(&self, _version: u32) -> Option<u32> {
+        None
+    }
     fn type_version(&self, _version: u32) -> Option<ObjId> {
         None
     }

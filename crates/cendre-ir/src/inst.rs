@@ -310,16 +310,20 @@ ops! {
     PtrIs "ptr_is" (Ptr) Int -> Bool, PURE;
 
     // ---- the heap, where nothing unknown can run
-    /// Attribute in the object's inline values at a byte offset: borrowed; leaves if the values are not inline or it is unset.
+    /// Leaves unless the object's inline values are valid. Immediate: its class's basic size where known, else 0.
+    GuardInline "guard.inline" (Object) Int -> None, READS | LEAVES;
+    /// Attribute in the object's inline values at a byte offset, behind a `guard.inline`: borrowed; leaves if it is unset.
     AttrInline "attr.inline" (Object) Int -> Object, READS | LEAVES;
     /// Attribute in a slot at a byte offset: borrowed; leaves if unset.
     AttrSlot "attr.slot" (Object) Int -> Object, READS | LEAVES;
-    /// Leaves unless the keys of the object's class (`ht_cached_keys`) still shadow nothing: inline values valid, and version of the shared keys is the immediate.
+    /// What lies at a byte offset of an object whose shape earlier guards have checked: an attribute, borrowed, or null.
+    AttrPeek "attr.peek" (Object) Int -> Nullable, READS;
+    /// Leaves unless the keys of the object's class (`ht_cached_keys`) still shadow nothing: the version of the shared keys is the immediate (behind a `guard.inline`).
     GuardKeys "guard.keys" (Object) Int -> None, READS | LEAVES;
     /// Leaves unless the object has no instance dict materialised (byte offset of the dict pointer).
     GuardNoDict "guard.no_dict" (Object) Int -> None, READS | LEAVES;
-    /// Stores an owned reference into the inline values (byte offset, index): the old one is result (owned, or null). Leaves if not inline.
-    SetInline "set.inline" (Object, Object) IntInt -> Nullable, WRITES | LEAVES;
+    /// Stores an owned reference into the inline values (byte offset), behind a `guard.inline` and a `guard.no_dict`: the old one is result (owned, or null).
+    SetInline "set.inline" (Object, Object) Int -> Nullable, WRITES;
     /// Stores an owned reference into a slot at a byte offset; result: the old one (owned, or null).
     SetSlot "set.slot" (Object, Object) Int -> Nullable, WRITES;
     /// Value of a global at an entry index while the dict's keys version is the immediate (version, index): borrowed; leaves else, or if unset.
@@ -349,7 +353,11 @@ ops! {
     /// Stores an owned reference into an exact list; result: the old one, owned. Leaves when out of range.
     ListSet "list.set" (Object, Int, Object) None -> Object, WRITES | LEAVES;
     /// Writes the number into a float that nobody but its container refers to; false: it is something else, nothing was done.
-    FloatOverwrite "float.overwrite" (Object, Float) None -> Bool, READS | WRITES;
+    FloatOverwrite "float.overwrite" (Nullable, Float) None -> Bool, READS | WRITES;
+    /// The same into an int of one digit, of a number that has one and is none of the cached small ones.
+    IntOverwrite "int.overwrite" (Nullable, Int) None -> Bool, READS | WRITES;
+    /// Leaves unless the argument is null, immortal, an exact int or an exact float: dropping it runs nothing.
+    GuardPlain "guard.plain" (Nullable) None -> None, READS | LEAVES;
     /// Item of a tuple whose size was checked (byte-free index): borrowed.
     TupleItem "tuple.item" (Object) Int -> Object, READS;
     /// Contents of a cell object: borrowed, or null.

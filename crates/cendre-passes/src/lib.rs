@@ -5,6 +5,7 @@
 #![forbid(unsafe_code)]
 
 mod blocks;
+mod borrow;
 mod boxes;
 mod classes;
 mod dead;

@@ -7,12 +7,14 @@
 use crate::classes::Classes;
 use cendre_ir::dom::{Dominators, Point};
 use cendre_ir::verify::takes;
-use cendre_ir::{Function, Inst, Op, effect};
+use cendre_ir::{FrameState, Function, Inst, Op, effect};
 
 /// May the instruction run unknown code, which can change types, dicts, classes of objects: anything?
 pub fn runs_unknown(f: &Function, classes: &Classes, inst: Inst) -> bool {
     let d = &f.insts[inst.index()];
     match d.op {
+        // The front end knows that what goes is plain.
+        Op::Drop | Op::StoreLocal if d.state.is_some_and(|s| f.states[s.index()].resume == FrameState::PLAIN) => false,
         Op::Drop => !d.args.iter().all(|v| classes.drops_quietly(f.ty(*v))),
         op if op.is(effect::OBSERVABLE) => true,
         // References move into what these build, or the row says that nothing runs.
@@ -28,7 +30,15 @@ pub fn writes_heap(f: &Function, classes: &Classes, inst: Inst) -> bool {
     match d.op {
         Op::Own | Op::OwnNullable | Op::SyncInt | Op::SyncFloat | Op::SyncBool => false,
         Op::PutLocal | Op::TakeLocal | Op::LoadStack | Op::ResetStack => false,
-        Op::Drop => runs_unknown(f, classes, inst),
+        Op::Drop | Op::StoreLocal => runs_unknown(f, classes, inst),
+        op => op.is(effect::WRITES) || runs_unknown(f, classes, inst),
+    }
+}
+
+/// May it change what the frame's slots hold, or what the numbers in them are?
+pub fn writes_slots(f: &Function, classes: &Classes, inst: Inst) -> bool {
+    match f.insts[inst.index()].op {
+        Op::Own | Op::OwnNullable | Op::Drop => runs_unknown(f, classes, inst),
         op => op.is(effect::WRITES) || runs_unknown(f, classes, inst),
     }
 }

@@ -3,7 +3,7 @@
 //! Invariant: whatever the verifier accepts goes in, and comes out accepted (debug builds check after every pass).
 
 use crate::classes::Classes;
-use crate::{blocks, boxes, dead, fold, known, simplify, values};
+use crate::{blocks, borrow, boxes, dead, fold, known, simplify, values};
 use cendre_ir::Function;
 
 /// A pass: changes the function, says whether it did.
@@ -13,6 +13,7 @@ pub type Pass = fn(&mut Function, &Classes) -> bool;
 pub const PASSES: &[(&str, Pass)] = &[
     ("blocks", |f, _| blocks::run(f)),
     ("simplify", |f, _| simplify::run(f)),
+    ("borrow", borrow::run),
     ("fold", |f, _| fold::run(f)),
     ("boxes", |f, _| boxes::run(f)),
     ("known", known::run),
@@ -20,9 +21,11 @@ pub const PASSES: &[(&str, Pass)] = &[
     ("dead", |f, _| dead::run(f)),
 ];
 
-/// Boxes first, so that guards of numbers go; then what types and earlier instructions tell; then what that made constant or dead.
-const ORDER: &[&str] =
-    &["blocks", "simplify", "known", "boxes", "values", "fold", "blocks", "simplify", "known", "values", "boxes", "fold", "dead", "blocks"];
+/// References that are not needed first, so that fewer drops stand between what repeats; boxes,  so that guards of numbers go; then what types and earlier instructions tell; then what that made constant or dead.
+const ORDER: &[&str] = &[
+    "blocks", "simplify", "borrow", "known", "boxes", "values", "fold", "blocks", "simplify", "known", "values", "boxes", "fold", "dead",
+    "blocks",
+];
 
 /// Runs the whole pipeline without knowledge about classes.
 pub fn run(f: &mut Function) {

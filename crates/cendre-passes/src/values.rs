@@ -5,7 +5,7 @@
 //! classes persist. Invariant: an instruction goes only if the earlier one ran on every path and must have found the same.
 
 use crate::classes::Classes;
-use crate::memory::{Memory, runs_unknown, version_after, writes_heap};
+use crate::memory::{Memory, runs_unknown, version_after, writes_heap, writes_slots};
 use crate::rewrite::{Replace, remove, root};
 use cendre_ir::dom::Dominators;
 use cendre_ir::hash::HashMap;
@@ -18,6 +18,8 @@ enum Looks {
     /// At types, dict versions, classes: only unknown code changes those.
     AtTypes,
     AtHeap,
+    /// At the frame's slots.
+    AtSlots,
     /// Not to be merged.
     Elsewhere,
 }
@@ -27,15 +29,17 @@ fn looks(f: &Function, classes: &Classes, inst: Inst) -> Looks {
     match (d.op, &d.imm) {
         _ if d.own != 0 => Looks::Elsewhere,
         (Op::GuardType, Imm::Obj(c)) if classes.is_fixed(*c) => Looks::AtNothing,
-        (Op::GuardType | Op::GuardVersion, _) => Looks::AtTypes,
+        // No instruction that is none of unknown code adds keys to a class, makes a dict of an object, or parts it from its inline values.
+        (Op::GuardType | Op::GuardVersion | Op::GuardInline | Op::GuardKeys | Op::GuardNoDict, _) => Looks::AtTypes,
         // Numbers do not change; nor do the sizes and items of immutable objects.
         (Op::UnboxInt | Op::UnboxFloat | Op::UnboxNumber | Op::TrustInt | Op::TrustFloat, _) => Looks::AtNothing,
         (Op::StrLen | Op::TupleGet | Op::TupleItem, _) => Looks::AtNothing,
         // A frame's globals are the same dict all its life; what their cells hold is not.
         (Op::GuardGlobalsAre, _) => Looks::AtNothing,
+        (Op::LoadLocal, _) => Looks::AtSlots,
         (Op::GlobalCell | Op::GuardCellEmpty, _) => Looks::AtHeap,
         (Op::GuardGlobals | Op::GlobalModule | Op::GlobalBuiltin | Op::AttrModule, _) => Looks::AtHeap,
-        (Op::GuardKeys | Op::GuardNoDict | Op::AttrInline | Op::AttrSlot, _) => Looks::AtHeap,
+        (Op::AttrInline | Op::AttrSlot | Op::AttrPeek, _) => Looks::AtHeap,
         (Op::Size | Op::DictLen | Op::ListGet | Op::CellGet | Op::RangeMore, _) => Looks::AtHeap,
         (op, _) if op.is(effect::READS | effect::WRITES | effect::OBSERVABLE | effect::RAISES | effect::ENDS) => Looks::Elsewhere,
         _ => Looks::AtNothing,
@@ -49,6 +53,7 @@ pub fn run(f: &mut Function, classes: &Classes) -> bool {
     let dom = Dominators::new(f);
     let types = Memory::new(f, &dom, |i| runs_unknown(f, classes, i));
     let heap = Memory::new(f, &dom, |i| writes_heap(f, classes, i));
+    let slots = Memory::new(f, &dom, |i| writes_slots(f, classes, i));
     let mut replace = Replace::new(f);
     let mut gone = vec![false; f.insts.len()];
     let mut any = false;
@@ -56,7 +61,7 @@ pub fn run(f: &mut Function, classes: &Classes) -> bool {
     let mut found: HashMap<Key, (u32, Inst)> = HashMap::default();
     for s in dom.tree_order() {
         let segment = &dom.segments[s as usize];
-        let (mut type_version, mut heap_version) = (types.at_start(s), heap.at_start(s));
+        let (mut type_version, mut heap_version, mut slot_version) = (types.at_start(s), heap.at_start(s), slots.at_start(s));
         for i in segment.start..segment.end {
             let inst = f.blocks[segment.block.index()].insts[i as usize];
             let d = &f.insts[inst.index()];
@@ -64,12 +69,16 @@ pub fn run(f: &mut Function, classes: &Classes) -> bool {
                 Looks::AtNothing => u32::MAX,
                 Looks::AtTypes => type_version,
                 Looks::AtHeap => heap_version,
+                Looks::AtSlots => slot_version,
                 Looks::Elsewhere => {
                     if runs_unknown(f, classes, inst) {
                         type_version = version_after(inst);
                     }
                     if writes_heap(f, classes, inst) {
                         heap_version = version_after(inst);
+                    }
+                    if writes_slots(f, classes, inst) {
+                        slot_version = version_after(inst);
                     }
                     continue;
                 }

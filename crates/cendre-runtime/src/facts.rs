@@ -460,6 +460,14 @@ impl Facts for LiveFacts {
         (!class.is_null()).then(|| id(class))
     }
 
+    fn basic_size(&self, version: u32) -> Option<u32> {
+        // SAFETY: the GIL is held while facts are asked for.
+        unsafe {
+            let class: *mut PyTypeObject = type_of_version(version).cast();
+            if class.is_null() { None } else { u32::try_from((*class).tp_basicsize).ok() }
+        }
+    }
+
     fn attr_cache(&self, unit: u32) -> Option<u64> {
         // SAFETY: the record lives while it is being compiled, and its caches as long as it does.
         unsafe {

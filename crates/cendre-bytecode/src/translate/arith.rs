@@ -100,7 +100,7 @@ impl Translator<'_> {
             && let Some(result) = self.unboxed_binary(nb, left, right, a, b)
         {
             self.stack.truncate(self.stack.len() - 2);
-            self.drop_values(&[left, right]);
+            self.drop_numbers(&[left, right]);
             self.stack.push(result);
             return Ok(());
         }
@@ -176,6 +176,20 @@ impl Translator<'_> {
         self.drop_values(&[left, right]);
         self.observed();
         Ok(())
+    }
+
+    /// Will the instruction, a BINARY_OP with this left operand, take an int on its right side?
+    pub(super) fn takes_int(&self, i: &Instr, left: Option<&Val>) -> bool {
+        let nb = if i.arg >= nb::INPLACE { i.arg.wrapping_sub(nb::INPLACE) } else { i.arg };
+        let int = left.is_some_and(|v| self.number_kind(*v) == Some(Kind::Int));
+        int && i.arg != nb::SUBSCR && right_is_probably_int(nb) && i.counter().is_some() && !self.facts.is_generic(i.offset)
+    }
+
+    /// Drops what has just been unboxed: exact ints and floats.
+    fn drop_numbers(&mut self, values: &[Val]) {
+        let number = Some(self.known.int);
+        let values: Vec<Val> = values.iter().map(|v| Val { class: v.class.or(number), ..*v }).collect();
+        self.drop_values(&values);
     }
 
     /// Both operands unboxed, with guards; `None` if that cannot be.
@@ -263,7 +277,7 @@ impl Translator<'_> {
             };
             if let Some(result) = result {
                 self.pop()?;
-                self.drop_values(&[v]);
+                self.drop_numbers(&[v]);
                 self.stack.push(result);
                 return Ok(());
             }
@@ -303,7 +317,7 @@ impl Translator<'_> {
         };
         if let Some(v) = compared {
             self.stack.truncate(self.stack.len() - 2);
-            self.drop_values(&[left, right]);
+            self.drop_numbers(&[left, right]);
             self.stack.push(Val::number(Kind::Bool, v));
             return Ok(());
         }
@@ -410,7 +424,8 @@ impl Translator<'_> {
         };
         if let Some(x) = truth {
             self.pop()?;
-            self.drop_values(&[v]);
+            let plain = matches!(op, Opcode::ToBoolBool | Opcode::ToBoolInt | Opcode::ToBoolStr) && v.kind == Kind::Object;
+            self.drop_values(&[if plain { Val { class: v.class.or(Some(self.known.int)), ..v } } else { v }]);
             self.stack.push(Val::number(Kind::Bool, x));
             return Ok(());
         }

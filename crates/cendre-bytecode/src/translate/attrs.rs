@@ -6,7 +6,7 @@ use super::state::{Kind, Val};
 use super::{Refusal, Translator};
 use crate::facts::ObjFact;
 use crate::{Instr, Opcode};
-use cendre_ir::{Cond, Imm, ObjId, Op, Type, Value};
+use cendre_ir::{Cond, Def, Imm, ObjId, Op, Type, Value};
 
 /// Byte offset of the managed dict pointer, before the object.
 const MANAGED_DICT: i64 = -24;
@@ -27,6 +27,7 @@ impl Translator<'_> {
             let value: Option<Val> = match op {
                 LoadAttrInstanceValue if c.version != 0 => {
                     self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    self.guard_inline(owner, c.version, state);
                     let v = self.value(Op::AttrInline, Imm::Int(i64::from(c.index)), &[owner.v], Some(state));
                     Some(self.duplicate(Val::object(v, false)))
                 }
@@ -43,6 +44,7 @@ impl Translator<'_> {
                 }
                 LoadAttrMethodWithValues | LoadAttrNondescriptorWithValues if c.version != 0 && c.descr != 0 => {
                     self.emit(Op::GuardVersion, version, &[owner.v], 0, Some(state));
+                    self.guard_inline(owner, c.version, state);
                     self.emit(Op::GuardKeys, Imm::Int(i64::from(c.keys_version)), &[owner.v], 0, Some(state));
                     Some(self.descriptor(c.descr))
                 }
@@ -63,9 +65,9 @@ impl Translator<'_> {
                 let is_method = matches!(op, LoadAttrMethodWithValues | LoadAttrMethodNoDict | LoadAttrMethodLazyDict);
                 self.pop()?;
                 if is_method {
+                    // CPython's compiler has proven that what it lends here is there until the call.
                     self.stack.push(value);
-                    let me = self.make_own(owner);
-                    self.stack.push(Val { home: None, ..me });
+                    self.stack.push(owner);
                 } else {
                     self.stack.push(value);
                     if method {
@@ -116,8 +118,7 @@ impl Translator<'_> {
         self.stack.pop();
         let is_method = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
         self.emit(Op::GuardTrue, Imm::None, &[is_method], 0, Some(behind));
-        let me = self.make_own(owner);
-        self.stack.push(Val { home: None, ..me });
+        self.stack.push(owner);
         for l in &mut self.locals {
             l.cached = None;
         }
@@ -190,17 +191,17 @@ impl Translator<'_> {
                 let state = self.before();
                 self.emit(Op::GuardVersion, Imm::Int(i64::from(c.version)), &[owner.v], 0, Some(state));
                 if set == Op::SetInline {
-                    // All guards before the value gets its new reference.
+                    self.guard_inline(owner, c.version, state);
                     self.emit(Op::GuardNoDict, Imm::Int(MANAGED_DICT), &[owner.v], 0, Some(state));
                 }
+                if self.is_unseen(value) {
+                    self.store_number(set, offset, value, owner, state);
+                    return Ok(());
+                }
+                // All guards before the value gets its new reference.
                 let value = self.make_own(value);
-                let top = self.stack.len();
-                self.stack[top - 2] = value;
-                let imm = if set == Op::SetInline { Imm::IntInt(offset, 0) } else { Imm::Int(offset) };
-                // What leaves from here on must own the value once more than the state before says: it is on the stack as owned now.
-                let state = (set == Op::SetInline).then(|| self.state_here());
-                let old = self.value(set, imm, &[owner.v, value.v], state);
-                self.stack.truncate(top - 2);
+                let old = self.value(set, Imm::Int(offset), &[owner.v, value.v], None);
+                self.stack.truncate(self.stack.len() - 2);
                 self.drop_values(&[Val::nullable(old, true), owner]);
                 return Ok(());
             }
@@ -223,6 +224,42 @@ impl Translator<'_> {
         }
         self.observed();
         Ok(())
+    }
+
+    fn guard_inline(&mut self, owner: Val, version: u32, state: cendre_ir::State) {
+        let size = self.facts.basic_size(version).unwrap_or(0);
+        self.emit(Op::GuardInline, Imm::Int(i64::from(size)), &[owner.v], 0, Some(state));
+    }
+
+    /// Is it a number that nobody has seen as an object yet, and that may need a box of its own?
+    fn is_unseen(&self, v: Val) -> bool {
+        let small = |v: Value| match self.f.values[v.index()].def {
+            Def::Result(i, _) => matches!(self.f.insts[i.index()].imm, Imm::Int(-5..=256)) && self.f.insts[i.index()].op == Op::ConstInt,
+            Def::Param(..) => false,
+        };
+        matches!(v.kind, Kind::Int | Kind::Float) && v.home.is_none() && !small(v.v)
+    }
+
+    /// STORE_ATTR of such a number: into the old one, if only the attribute refers to that.
+    fn store_number(&mut self, set: Op, offset: i64, value: Val, owner: Val, state: cendre_ir::State) {
+        let old = self.value(Op::AttrPeek, Imm::Int(offset), &[owner.v], None);
+        let op = if value.kind == Kind::Float { Op::FloatOverwrite } else { Op::IntOverwrite };
+        let done = self.value(op, Imm::None, &[old, value.v], None);
+        let (written, other) = self.branch(done);
+        let behind = self.f.block();
+        self.jump_to(written, behind, vec![]);
+        self.f.blocks[other.index()].cold = true;
+        self.at = Some(other);
+        // What goes is plain, so that both ways know the same of the world behind.
+        self.emit(Op::GuardPlain, Imm::None, &[old], 0, Some(state));
+        let number = self.make_own(value);
+        let old = self.value(set, Imm::Int(offset), &[owner.v, number.v], None);
+        let state = self.dropping(true);
+        self.emit(Op::Drop, Imm::None, &[old], 0, Some(state));
+        self.jump_to(other, behind, vec![]);
+        self.at = Some(behind);
+        self.stack.truncate(self.stack.len() - 2);
+        self.drop_values(&[owner]);
     }
 
     /// The moment before the current instruction, with the stack as it is now (entries may have been boxed or owned meanwhile).

@@ -169,6 +169,8 @@ impl Translator<'_> {
             if effect.popped as usize > above {
                 use Opcode::*;
                 return match self.opcode(next) {
+                    // The result is on the right of what is on top now.
+                    BinaryOp | BinaryOpExtend if above == 0 && self.takes_int(next, self.stack.last()) => Some(Kind::Int),
                     BinaryOpAddInt | BinaryOpSubtractInt | BinaryOpMultiplyInt | CompareOpInt => Some(Kind::Int),
                     BinaryOpAddFloat | BinaryOpSubtractFloat | BinaryOpMultiplyFloat | CompareOpFloat => Some(Kind::Float),
                     _ => None,

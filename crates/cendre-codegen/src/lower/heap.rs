@@ -5,11 +5,8 @@
 
 use super::{Lower, bad};
 use crate::CodegenError;
-use cendre_ir::{Imm, InstData, Op};
+use cendre_ir::{Imm, InstData, Kinds, Op};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
-
-/// `_PyObject_ManagedDictPointer`: three words before the object (GIL build).
-const MANAGED_DICT: i32 = -24;
 
 impl Lower<'_> {
     fn class_of(&mut self, o: ir::Value) -> ir::Value {
@@ -17,15 +14,12 @@ impl Lower<'_> {
         self.load(o, offset)
     }
 
-    /// Address of the inline values of an object (`_PyObject_InlineValues`); leaves if they are not valid.
-    fn inline_values(&mut self, o: ir::Value, exit: ir::Block) -> ir::Value {
-        let off = *self.env.offsets();
+    /// Address of the inline values of an object (`_PyObject_InlineValues`).
+    fn inline_values(&mut self, o: ir::Value) -> ir::Value {
+        let offset = self.env.offsets().tp_basicsize;
         let class = self.class_of(o);
-        let size = self.load(class, off.tp_basicsize);
-        let values = self.b.ins().iadd(o, size);
-        let valid = self.load8(values, off.values_valid);
-        self.branch_unless(valid, exit);
-        values
+        let size = self.load(class, offset);
+        self.b.ins().iadd(o, size)
     }
 
     /// Keys object of a dict; leaves unless its version is the expected one.
@@ -98,16 +92,25 @@ impl Lower<'_> {
                 let x = self.arg(i, 0);
                 self.branch_unless(x, exit);
             }
-            Op::AttrInline => {
-                let Imm::Int(offset) = i.imm else { return bad(i) };
+            Op::GuardInline => {
+                let Imm::Int(size) = i.imm else { return bad(i) };
                 let exit = self.leave_exit(i)?;
                 let o = self.arg(i, 0);
-                self.inline_values(o, exit);
+                let valid = if size == 0 {
+                    let values = self.inline_values(o);
+                    self.load8(values, off.values_valid)
+                } else {
+                    self.load8(o, size as i32 + off.values_valid)
+                };
+                self.branch_unless(valid, exit);
+            }
+            Op::AttrPeek => {
+                let Imm::Int(offset) = i.imm else { return bad(i) };
+                let o = self.arg(i, 0);
                 let v = self.load(o, offset as i32);
-                self.branch_unless(v, exit);
                 self.set(i, 0, v);
             }
-            Op::AttrSlot => {
+            Op::AttrInline | Op::AttrSlot => {
                 let Imm::Int(offset) = i.imm else { return bad(i) };
                 let exit = self.leave_exit(i)?;
                 let o = self.arg(i, 0);
@@ -119,7 +122,6 @@ impl Lower<'_> {
                 let Imm::Int(version) = i.imm else { return bad(i) };
                 let exit = self.leave_exit(i)?;
                 let o = self.arg(i, 0);
-                self.inline_values(o, exit);
                 let class = self.class_of(o);
                 let keys = self.load(class, off.ht_cached_keys);
                 let found = self.load32(keys, off.keys_version);
@@ -232,21 +234,24 @@ impl Lower<'_> {
                 let v = self.load(o, off.tuple_items + 8 * n as i32);
                 self.set(i, 0, v);
             }
-            Op::FloatOverwrite => {
-                let (o, x) = (self.arg(i, 0), self.arg(i, 1));
-                let (write, done) = (self.new_block(), self.new_block());
-                let answer = self.b.append_block_param(done, types::I8);
-                let class = self.load(o, off.ob_type);
-                let float = self.is_const(class, self.env.addresses().float_type as i64);
+            Op::FloatOverwrite | Op::IntOverwrite => self.overwrite(i)?,
+            Op::GuardPlain => {
+                let exit = self.leave_exit(i)?;
+                let o = self.arg(i, 0);
+                let (some, mortal, done) = (self.new_block(), self.new_block(), self.new_block());
+                self.b.ins().brif(o, some, &[], done, &[]);
+                self.b.switch_to_block(some);
                 let count = self.load32(o, off.ob_refcnt);
-                let only = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
-                let both = self.b.ins().band(float, only);
-                self.b.ins().brif(both, write, &[], done, &[both.into()]);
-                self.b.switch_to_block(write);
-                self.store(x, o, off.float_value);
-                self.jump(done, &[both]);
+                let immortal = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, count, 0);
+                self.b.ins().brif(immortal, done, &[], mortal, &[]);
+                self.b.switch_to_block(mortal);
+                let class = self.class_of(o);
+                let float = self.is_const(class, self.env.addresses().float_type as i64);
+                let int = self.is_const(class, self.env.addresses().long_type as i64);
+                let plain = self.b.ins().bor(float, int);
+                self.branch_unless(plain, exit);
+                self.jump(done, &[]);
                 self.b.switch_to_block(done);
-                self.set(i, 0, answer);
             }
             Op::CellGet => {
                 let o = self.arg(i, 0);
@@ -300,19 +305,48 @@ impl Lower<'_> {
         self.b.ins().iadd(items, bytes)
     }
 
-    /// STORE_ATTR_INSTANCE_VALUE: no dict, values valid; the first store of a name is recorded in the insertion order.
+    /// `float.overwrite`, `int.overwrite`: nobody else can see an object of which the container has the only reference.
+    fn overwrite(&mut self, i: &InstData) -> Result<(), CodegenError> {
+        let off = *self.env.offsets();
+        let (o, x) = (self.arg(i, 0), self.arg(i, 1));
+        let (no, done) = (self.cold_block(), self.new_block());
+        let answer = self.b.append_block_param(done, types::I8);
+        if self.kinds(i.args[0]) != Kinds::OBJECT {
+            self.branch_unless(o, no);
+        }
+        let count = self.load32(o, off.ob_refcnt);
+        let only = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
+        self.branch_unless(only, no);
+        let class = self.class_of(o);
+        if i.op == Op::FloatOverwrite {
+            let float = self.is_const(class, self.env.addresses().float_type as i64);
+            self.branch_unless(float, no);
+            self.store(x, o, off.float_value);
+        } else {
+            let int = self.is_const(class, self.env.addresses().long_type as i64);
+            self.branch_unless(int, no);
+            self.write_int(o, x, no);
+        }
+        let yes = self.b.ins().iconst(types::I8, 1);
+        self.jump(done, &[yes]);
+        self.b.switch_to_block(no);
+        let not = self.b.ins().iconst(types::I8, 0);
+        self.jump(done, &[not]);
+        self.b.switch_to_block(done);
+        self.set(i, 0, answer);
+        Ok(())
+    }
+
+    /// STORE_ATTR_INSTANCE_VALUE: the first store of a name is recorded in the insertion order.
     fn set_inline(&mut self, i: &InstData) -> Result<(), CodegenError> {
-        let Imm::IntInt(offset, _) = i.imm else { return bad(i) };
-        let exit = self.leave_exit(i)?;
+        let Imm::Int(offset) = i.imm else { return bad(i) };
         let (o, v) = (self.arg(i, 0), self.arg(i, 1));
-        let dict = self.load(o, MANAGED_DICT);
-        self.branch_if(dict, exit);
-        let values = self.inline_values(o, exit);
         let old = self.load(o, offset as i32);
         self.store(v, o, offset as i32);
-        let (first, done) = (self.new_block(), self.new_block());
+        let (first, done) = (self.cold_block(), self.new_block());
         self.b.ins().brif(old, done, &[], first, &[]);
         self.b.switch_to_block(first);
+        let values = self.inline_values(o);
         // _PyDictValues_AddToInsertionOrder: capacity u8, size u8, embedded u8, valid u8, values[capacity], order[] bytes.
         let capacity = self.load8(values, 0);
         let size = self.load8(values, 1);

@@ -492,6 +492,10 @@ impl Lower<'_> {
             | Op::GuardTrue
             | Op::AttrInline
             | Op::AttrSlot
+            | Op::AttrPeek
+            | Op::GuardInline
+            | Op::GuardPlain
+            | Op::IntOverwrite
             | Op::GuardKeys
             | Op::GuardNoDict
             | Op::SetInline

@@ -318,22 +318,7 @@ impl Lower<'_> {
         } else {
             let int = self.is_const(class, self.env.addresses().long_type as i64);
             self.branch_unless(int, slow);
-            // The box must have one digit, and the number must fit one and not be a cached small int: 257 .. 2**30-1 or the same below zero.
-            let tag = self.load(word, o.long_tag);
-            let compact = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, 16);
-            self.branch_unless(compact, slow);
-            let negative = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, x, 0);
-            let minus = self.b.ins().ineg(x);
-            let magnitude = self.b.ins().select(negative, minus, x);
-            let above = self.b.ins().iadd_imm_s(magnitude, -257);
-            let fits = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, above, (1 << 30) - 257);
-            self.branch_unless(fits, slow);
-            let digit = self.b.ins().ireduce(types::I32, magnitude);
-            self.store(digit, word, o.long_digits);
-            let two = self.b.ins().uextend(types::I64, negative);
-            let two = self.b.ins().ishl_imm_s(two, 1);
-            let new_tag = self.b.ins().bor_imm_s(two, 8);
-            self.store(new_tag, word, o.long_tag);
+            self.write_int(word, x, slow);
         }
         self.jump(done, &[]);
         self.b.switch_to_block(slow);
@@ -343,6 +328,27 @@ impl Lower<'_> {
         self.b.ins().brif(failed, exit, &[], done, &[]);
         self.b.switch_to_block(done);
         Ok(())
+    }
+
+    /// Writes a number into an int that nobody else sees; goes to `other` unless that has one digit, and the number as well and is not one
+    /// of the cached small ones: 257 .. 2**30-1 or the same below zero.
+    pub fn write_int(&mut self, o: ir::Value, x: ir::Value, other: ir::Block) {
+        let off = *self.env.offsets();
+        let tag = self.load(o, off.long_tag);
+        let compact = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, tag, 16);
+        self.branch_unless(compact, other);
+        let negative = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, x, 0);
+        let minus = self.b.ins().ineg(x);
+        let magnitude = self.b.ins().select(negative, minus, x);
+        let above = self.b.ins().iadd_imm_s(magnitude, -257);
+        let fits = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, above, (1 << 30) - 257);
+        self.branch_unless(fits, other);
+        let digit = self.b.ins().ireduce(types::I32, magnitude);
+        self.store(digit, o, off.long_digits);
+        let two = self.b.ins().uextend(types::I64, negative);
+        let two = self.b.ins().ishl_imm_s(two, 1);
+        let new_tag = self.b.ins().bor_imm_s(two, 8);
+        self.store(new_tag, o, off.long_tag);
     }
 
     /// `reload.*`: if somebody took the frame, the slot is read again.

@@ -281,7 +281,9 @@ impl TestWorld {
             other => Err(format!("an object expected, not {other:?}")),
         };
         match (op, imm) {
-            (Op::Poll | Op::Checkpoint | Op::Looked | Op::GuardKeys | Op::GuardNoDict | Op::GuardGlobals, _) => Ok(Answer::Values(vec![])),
+            (Op::Poll | Op::Checkpoint | Op::Looked | Op::GuardKeys | Op::GuardNoDict | Op::GuardGlobals | Op::GuardPlain, _) => {
+                Ok(Answer::Values(vec![]))
+            }
             (Op::Size, _) => match self.data(args.first())? {
                 Data::List(x) | Data::Tuple(x) => one(Val::Int(x.len() as i64)),
                 other => Err(format!("size of {other:?}")),
@@ -315,12 +317,19 @@ impl TestWorld {
                 Data::Instance(a) => a.get(offset).map_or(Ok(Answer::Leave), |r| one(Val::Obj(*r))),
                 _ => Ok(Answer::Leave),
             },
-            (Op::SetSlot | Op::SetInline, Imm::Int(offset) | Imm::IntInt(offset, _)) => {
+            (Op::GuardInline, _) => match self.data(args.first())? {
+                Data::Instance(_) => Ok(Answer::Values(vec![])),
+                _ => Ok(Answer::Leave),
+            },
+            (Op::AttrPeek, Imm::Int(offset)) => match self.data(args.first())? {
+                Data::Instance(a) => one(nullable(a.get(offset).copied())),
+                other => Err(format!("attr.peek of {other:?}")),
+            },
+            (Op::SetSlot | Op::SetInline, Imm::Int(offset)) => {
                 let (target, value) = (object(0)?, object(1)?);
                 match &mut self.objects[target.0 as usize].data {
                     Data::Instance(a) => one(nullable(a.insert(*offset, value))),
-                    _ if op == Op::SetInline => Ok(Answer::Leave),
-                    other => Err(format!("set.slot of {other:?}")),
+                    other => Err(format!("{} of {other:?}", op.row().text)),
                 }
             }
             (Op::CellGet, _) => match self.data(args.first())? {
@@ -334,7 +343,7 @@ impl TestWorld {
                     other => Err(format!("cell.set of {other:?}")),
                 }
             }
-            (Op::FloatOverwrite, _) => one(Val::Bool(false)),
+            (Op::FloatOverwrite | Op::IntOverwrite, _) => one(Val::Bool(false)),
             // No exception is being handled in this world.
             (Op::ExcPush, _) => one(Val::Obj(self.box_value(Val::Null))),
             (Op::RangeMore, _) => match self.data(args.first())? {
