@@ -462,3 +462,31 @@ print(jit.stats()["recompiled"] - before, jit.is_compiled(early))
 def test_a_site_whose_callee_is_compiled_later_is_looked_at_again():
     """Compiled before its callee was ever met, the awaiter is compiled once more, and calls it in line."""
     assert support.python(HEAD + IN_LINE).split() == ["1", "True"]
+
+
+def test_a_class_method_awaited_with_keywords_keeps_its_class():
+    """The site finds bound methods of several classes: the object that comes out of one is lent to the call."""
+    out = support.python("""
+        import sys
+        class A:
+            @classmethod
+            async def given(cls, f=0, *, limit=None):
+                return cls, f, limit
+        class B(A):
+            pass
+        which = [A, B]
+        async def run(i):
+            return await which[i % 2].given(limit=i)
+        def drive(n):
+            for i in range(n):
+                try:
+                    run(i).send(None)
+                except StopIteration as end:
+                    assert end.value == (which[i % 2], 0, i)
+        drive(100)
+        before = [sys.getrefcount(c) for c in which]
+        drive(1000)
+        assert jit.is_compiled(run)
+        print([sys.getrefcount(c) - n for c, n in zip(which, before)])
+    """, mode="first", CENDRE_WARMUP="5")
+    assert out == "[0, 0]\n"

@@ -292,7 +292,8 @@ impl Words {
             let free = *self.base.add(1);
             *self.base.add(1) = me;
             let n = end - first - keywords;
-            let owned = self.own >> first;
+            // The mask says of the word what was there: a null that may be owned.
+            let owned = self.own >> first & !u64::from(bound);
             let args = Args {
                 positional: self.base.add(first).cast_const(),
                 n,
