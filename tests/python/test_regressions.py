@@ -219,3 +219,30 @@ def test_case(name, warm, entries, tmp_path):
         assert status == 0, error
         got.append(out)
     assert got[0] == got[1]
+
+
+def test_keywords_that_are_gathered_stay_inside_the_frame_of_a_generator():
+    """Four names and values are more words than CALL_KW has on the stack: they went beyond the generator object's end."""
+    out = support.python("""
+        def target(*args, **more):
+            return len(args), list(more.items())
+        def gen(x):
+            return (yield target(x, alpha=x, beta=x, gamma="c", delta=None))
+        async def co(x):
+            return target(alpha=x, beta=x, gamma="c", delta=None, epsilon=5)
+        def drive(n):
+            keep = []
+            for i in range(n):
+                g = gen(i)
+                assert g.send(None) == (1, [("alpha", i), ("beta", i), ("gamma", "c"), ("delta", None)])
+                c = co(i)
+                try:
+                    c.send(None)
+                except StopIteration as end:
+                    assert end.value == (0, [("alpha", i), ("beta", i), ("gamma", "c"), ("delta", None), ("epsilon", 5)])
+                keep += g, c
+        drive(300)
+        assert jit.is_compiled(gen) and jit.is_compiled(co)
+        print("inside")
+    """, mode="first", CENDRE_WARMUP="5", PYTHONMALLOC="debug")
+    assert out == "inside\n"

@@ -85,6 +85,11 @@ impl Translator<'_> {
         let Some(plan) = self.facts.parameters(code).and_then(|p| plan(&p, defaults, n - names.len() + has_self, &names)) else {
             return Ok(false);
         };
+        // A dict's names and values stand on the frame's stack while it is made, twice the words that the instruction itself has there;
+        // a generator's frame ends with its stack, and what follows is somebody else's memory.
+        if 2 * plan.surplus_names.len() > self.code.stack_size as usize {
+            return Ok(false);
+        }
         let state = self.before();
         self.emit(Op::GuardCode, Imm::Obj(code), &[callable.v], 0, Some(state));
         let mut values: Vec<Option<Val>> = Vec::with_capacity(plan.slots.len());
