@@ -620,6 +620,215 @@ r = drive(asks(True))
 sys.setprofile(None)
 print(r, drive(asks(False)), *[e for e in events if e[0] in ("number", "ask", "asks")])
 """,
+    "async_generators_at_each_state": """
+async def items(make, n, log):
+    try:
+        for i in range(n):
+            try:
+                got = yield (i, await leaf(make, i))
+            except KeyError as e:
+                log.append(("caught", e.args))
+                got = None
+            if got: log.append(got)
+    finally:
+        log.append("closing")
+        await done(1)
+async def each(g):
+    out = []
+    async for x in g:
+        out.append(x)
+        if len(out) == 30: break
+    else:
+        out.append("all")
+    return out
+async def sends(g):
+    return [await g.asend(None), await g.asend("a"), await g.__anext__(), await anext(g), await anext(g, "end"), await g.asend("b")]
+for _ in range(20): drive(each(items(done, 4, []))), drive(sends(items(done, 9, []))), drive(each(items(suspend, 2, [])))
+compiled(items, each, sends)
+def state(g):
+    a = g.ag_await
+    return g.ag_running, g.ag_suspended, g.ag_frame and g.ag_frame.f_lineno, type(a).__name__, getattr(a, "__name__", None), repr(g).split(" at ")[0]
+if jit: jit.never(state)
+for make in (None, done, suspend):
+    for n in (0, 1, 5, 40):
+        log = []
+        print(drive(each(items(make, n, log))), log, drive(sends(items(make, 20, log))), log, outcome(drive, sends(items(make, n, log))))
+# suspended inside an await of its own: what can be seen, thrown, closed, done twice
+for do in ("throw", "close", "again", "anext", "aclose", "athrow", "drop", "stop", "resume"):
+    log = []
+    g = items(suspend, 5, log)
+    c = each(g)
+    got = [c.send(None), c.send(None), state(g), type(c.cr_await).__name__, state(g)[4]]
+    a = c.cr_await
+    if do == "throw": got.append(outcome(c.throw, ValueError("in")))
+    if do == "stop": got.append(outcome(c.throw, GeneratorExit))
+    if do == "close": got.append(outcome(c.close))
+    if do == "again": got.append((outcome(drive, a), outcome(a.send, None), outcome(a.throw, KeyError("k"))))
+    if do == "anext": got.append((outcome(drive, anext(g)), outcome(drive, g.asend(1)), outcome(drive, each(g)), state(g)))
+    if do == "aclose": got.append((outcome(drive, g.aclose()), state(g), outcome(drive, c)))
+    if do == "athrow": got.append((outcome(drive, g.athrow(KeyError("k"))), state(g), outcome(drive, c)))
+    if do == "drop": c = a = None
+    if do == "resume": got.append((drive(c), outcome(a.send, None), outcome(a.close)))
+    print(do, got, state(g), log, gc.collect() >= 0)
+# suspended at an item
+for do in ("athrow", "aclose", "asend", "thrown", "reused", "closed", "stopped"):
+    log = []
+    g = items(done, 5, log)
+    got = [drive(anext(g)), state(g)]
+    if do == "athrow": got.append((outcome(drive, g.athrow(ValueError("v"))), outcome(drive, each(g))))
+    if do == "aclose": got.append((outcome(drive, g.aclose()), outcome(drive, each(g)), outcome(drive, anext(g, "none"))))
+    if do == "asend": got.append((outcome(drive, g.asend("sent")), outcome(drive, each(g))))
+    if do == "thrown": got.append((outcome(drive, g.athrow(KeyError("k"))), outcome(drive, each(g))))
+    if do == "reused":
+        a = g.asend("one")
+        got.append((outcome(drive, a), outcome(drive, a), outcome(drive, each(g))))
+    if do == "closed":
+        a = g.asend("one")
+        got.append((a.close(), outcome(drive, a), outcome(drive, each(g))))
+    if do == "stopped":
+        a = g.asend("one")
+        got.append((outcome(a.throw, StopAsyncIteration), outcome(drive, each(g)), state(g)))
+    print(do, got, log)
+# what it raises, and where
+async def raises(kind, n):
+    for i in range(n): yield i
+    raise kind("end")
+for kind in (ValueError, StopAsyncIteration, StopIteration, GeneratorExit):
+    for _ in range(6):
+        try: drive(each(raises(kind, 3)))
+        except BaseException as e: seen = repr(e), repr(e.__cause__), [(f.name, f.lineno) for f in traceback.extract_tb(e.__traceback__)]
+    compiled(raises)
+    try: drive(each(raises(kind, 3)))
+    except BaseException as e: print(seen == (repr(e), repr(e.__cause__), [(f.name, f.lineno) for f in traceback.extract_tb(e.__traceback__)]), seen)
+# items that look like what an iterator ends with, and what uses its own generator
+class Odd(StopIteration): pass
+async def odd():
+    for x in ((), (1, 2), StopIteration(3), Odd(4), None, StopAsyncIteration(5)): yield x
+own = None
+async def itself():
+    yield 1
+    try: await anext(own)
+    except RuntimeError as e: yield str(e)
+    try:
+        async for x in own: yield x
+    except RuntimeError as e: yield str(e)
+for _ in range(20): drive(each(odd())); own = itself(); drive(each(own))
+compiled(odd, itself)
+own = itself()
+print(repr(drive(each(odd()))), drive(each(own)))
+# hooks, finalisation, lifetimes
+first, final = [], []
+def hooked():
+    old = sys.get_asyncgen_hooks()
+    sys.set_asyncgen_hooks(lambda g: first.append(g.__name__), lambda g: final.append(state(g)))
+    try:
+        r = drive(each(items(done, 3, []))), drive(each(items(done, 40, [])))
+        gc.collect()
+        return r
+    finally: sys.set_asyncgen_hooks(*old)
+print(hooked(), first, final)
+class Item: pass
+async def fresh(n):
+    for i in range(n): yield Item()
+async def count(g, refs):
+    n = 0
+    async for x in g:
+        refs.append(weakref.ref(x))
+        n += sum(r() is not None for r in refs)
+    return n
+for _ in range(20): drive(count(fresh(4), []))
+compiled(fresh, count)
+print(drive(count(fresh(50), [])), deltas(lambda: drive(each(items(suspend, 3, []))), None, items.__code__, done), deltas(lambda: drive(each(items(done, 50, []))), None, items.__code__, done))
+""",
+    "tools_inside_async_generators": """
+events = []
+async def ticks(n, at, switch):
+    for i in range(n):
+        if i == at: switch()
+        yield i
+async def reads(n, at, switch):
+    t = []
+    async for x in ticks(n, at, switch):
+        t.append(x)
+    return t
+for _ in range(40): drive(reads(5, 9, None))
+compiled(ticks, reads)
+def hear(kinds):
+    def on():
+        sys.settrace(lambda f, e, a: None)
+        def trace(frame, event, arg):
+            if event in kinds: events.append((frame.f_code.co_name, event, frame.f_lineno, repr(arg)[:40] if event != "exception" else arg[0].__name__))
+            return trace
+        sys.settrace(trace)
+        sys._getframe(1).f_trace = trace
+        sys._getframe(1).f_generator and None
+        f = sys._getframe(1)
+        while f and f.f_code.co_name in ("ticks", "reads"):
+            f.f_trace = trace
+            f = f.f_back
+    return on
+for kinds in (("call", "return", "exception"), ("line",)):
+    r = drive(reads(5, 2, hear(kinds)))
+    sys.settrace(None)
+    print(r, events)
+    events.clear()
+mon = sys.monitoring
+for tool in (3,):
+    mon.use_tool_id(tool, "x")
+    for kind in ("STOP_ITERATION", "RAISE", "PY_YIELD", "PY_RESUME", "PY_RETURN"):
+        event = getattr(mon.events, kind)
+        mon.register_callback(tool, event, lambda code, at, *rest, kind=kind: events.append((kind, code.co_name, repr(rest).split(" at ")[0])) if code.co_name in ("ticks", "reads") else None)
+    r = drive(reads(5, 2, lambda: mon.set_events(tool, mon.events.STOP_ITERATION | mon.events.RAISE | mon.events.PY_YIELD | mon.events.PY_RESUME | mon.events.PY_RETURN)))
+    mon.set_events(tool, 0)
+    mon.free_tool_id(tool)
+    print(r, events)
+    print(drive(reads(5, 9, None)))
+""",
+    "objects_of_wide_calls": """
+async def wide(a, *args, k=1, **more):
+    return await leaf(k, a), args, sorted(more.items())
+def wraps(f):
+    def wrapper(*args, **kwargs):
+        return f(*args, **kwargs)
+    return wrapper
+wrapped = wraps(wide)
+def produce(a, k):
+    for i in range(a): yield i, k
+async def agen(a, *, k):
+    for i in range(a): yield i, k
+class Owner:
+    async def leaf(self, x, k=2): return x, k
+    def inner(self, x): return self.leaf(x, k=3)
+def objects(a, t, d):
+    return [wide(a, k=None), wide(a, 2, 3, k=None, z=4), wide(*t, **d), wrapped(a, 5, k=None, y=6), produce(a=2, k=a), produce(*t[:1], **{"k": 1}), agen(2, k=a), agen(*t[:1], **{"k": 1}), Owner().inner(a)]
+async def awaits(a, t, d):
+    return [await wide(a, k=None), await wide(*t, **d), await wrapped(a, 5, k=suspend), await Owner().inner(a), [x async for x in agen(2, k=a)], list(produce(a=2, k=a))]
+def use(o):
+    if isinstance(o, types.CoroutineType): return o.__qualname__, o.cr_frame.f_lasti, sorted(o.cr_frame.f_locals), gc.is_tracked(o), drive(o)
+    if isinstance(o, types.GeneratorType): return o.__qualname__, o.gi_frame.f_lasti, gc.is_tracked(o), list(o)
+    return o.__qualname__, o.ag_frame.f_lasti, gc.is_tracked(o), drive(each(o))
+async def each(o): return [x async for x in o]
+if jit: jit.never(use)
+given = (2, 7), {"k": None, "w": 8}
+for _ in range(30): [use(o) for o in objects(2, *given)], drive(awaits(2, *given))
+compiled(wide, wrapped, wide, produce, agen, objects, awaits, Owner.leaf, Owner.inner)
+print([use(o) for o in objects(2, *given)])
+print(drive(awaits(2, *given)))
+for bad in ((1, (), {}), (1, (1, 2), {"a": 3}), (1, (1,), {"k": None, 5: 6}), (1, 7, {}), (1, [2, 3], {"k": None})):
+    print(outcome(lambda: [use(o) for o in objects(*bad)]), outcome(drive, awaits(*bad)))
+class Arg:
+    def __del__(self): ended.append(1)
+ended = []
+def hold(f):
+    c = f(Arg(), k=None)
+    n = len(ended)
+    c.close()
+    return n, len(ended), f.__name__
+for _ in range(20): hold(wide)
+compiled(hold)
+ended.clear()
+print(hold(wide), ended, deltas(lambda: [o.close() for o in objects(2, *given)[:4]], wide, wide.__code__, given[0], given[1]["k"]))
+""",
 }
 
 
@@ -679,6 +888,46 @@ def test_no_coroutine_object_is_tracked_while_the_callee_runs():
     """In CPython there is one `leaf` object for the collector at each call; with awaited calls there is none."""
     assert support.python(CHAIN + COUNTED, enable=False, mode="plain").strip() == "20 20"
     assert support.python(CHAIN + COUNTED, **support.NO_EVENTS).strip() == "20 0"
+
+
+FOR_ASYNC = """
+gc.disable()        # the collector waits as an event
+seen = []
+async def ticks(n, make):
+    for i in range(n):
+        seen.append(sum(type(o).__name__ == "async_generator_asend" for o in gc.get_objects()))
+        if make: await make(i)
+        yield i
+async def reads(n, make):
+    t = 0
+    async for x in ticks(n, make): t += x
+    return t
+for _ in range(20): drive(reads(5, None))
+compiled(ticks, reads)
+gc.collect()
+seen.clear()
+jit.reset_stats() if jit else None
+print(drive(reads(20, None))[1], seen[0], sum(seen[1:]))
+if jit: print(record(reads)["awaits"][0][1:])
+print(drive(reads(10, suspend))[1])
+if jit: print(record(reads)["awaits"][0][1:])
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_async_for_builds_no_objects(entries):
+    """The first step is the slot's, which calls the hooks; the others build nothing that the collector finds, unless the generator waits."""
+    assert support.python(CHAIN + FOR_ASYNC, enable=False, mode="plain").split("\n")[0] == "190 1 19"
+    out = support.python(CHAIN + FOR_ASYNC, entries=entries, **support.NO_EVENTS).splitlines()
+    # 20 items and the end: one ordinary call; the end is an exception. Then 10 that wait once each, the first in an object of the slot's.
+    assert out == ["190 1 0", "(21, 19, 0)", "45", "(32, 19, 9)"], out
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+@pytest.mark.parametrize("name", ["async_generators_at_each_state", "objects_of_wide_calls", "async_generators"])
+def test_seen_from_python_with_forced_leaves(name, entries):
+    """One guard in three fails although nothing is wrong."""
+    support.same(CHAIN + SNIPPETS[name], entries=entries, CENDRE_FORCE_LEAVES="3")
 
 
 HANDS_ON = """

@@ -251,6 +251,8 @@ exported! {
     data {
         /// The type of bound methods (for its address; the interpreter writes to it).
         pub static PyMethod_Type: PyTypeObject;
+        /// Objects of `asend()` and `__anext__()` of asynchronous generators.
+        pub static _PyAsyncGenASend_Type: PyTypeObject;
         /// Functions of BINARY_OP by oparg.
         pub static _PyEval_BinaryOps: [unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject; N_BINARY_OPS];
         /// Functions of CONVERT_VALUE by oparg (1 str, 2 repr, 3 ascii; 0 is empty).

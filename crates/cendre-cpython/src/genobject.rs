@@ -7,7 +7,7 @@ use crate::ffi::PyObject;
 use crate::interpframe::Frame;
 use crate::table::layout;
 use crate::tstate::ErrStackItem;
-use core::ffi::c_char;
+use core::ffi::{c_char, c_int};
 
 layout! {
     /// `PyGenObject`, `PyCoroObject` and `PyAsyncGenObject`.
@@ -51,6 +51,38 @@ pub mod frame_state {
     pub const FRAME_COMPLETED: i8 = 1;
     /// Finished, frame cleared.
     pub const FRAME_CLEARED: i8 = 4;
+}
+
+/// `PyAsyncGenASend`: what `asend()` and `__anext__()` of an asynchronous generator give. In no header: the runtime looks at one first.
+#[repr(C)]
+pub struct AsyncGenAsend {
+    /// Object header.
+    pub ob_base: PyObject,
+    /// The generator.
+    pub ags_gen: *mut GenObject,
+    /// What it sends first; null: None.
+    pub ags_sendval: *mut PyObject,
+    /// One of `asend_state`.
+    pub ags_state: c_int,
+}
+
+/// Values of [`AsyncGenAsend::ags_state`] (`AwaitableState`).
+pub mod asend_state {
+    /// Not awaited yet.
+    pub const INIT: i32 = 0;
+    /// Being awaited.
+    pub const ITER: i32 = 1;
+    /// Done.
+    pub const CLOSED: i32 = 2;
+}
+
+/// `_PyAsyncGenWrappedValue`: an item on its way out of an asynchronous generator. In no header, as above.
+#[repr(C)]
+pub struct AsyncGenWrapped {
+    /// Object header.
+    pub ob_base: PyObject,
+    /// The item.
+    pub agw_val: *mut PyObject,
 }
 
 impl GenObject {

@@ -99,6 +99,8 @@ pub mod form {
     pub const KEYWORDS: i64 = 1;
     /// CALL_FUNCTION_EX: callable, null, positional arguments, dict of keywords or null.
     pub const UNPACKED: i64 = 2;
+    /// GET_ANEXT: the iterator, which stays.
+    pub const ANEXT: i64 = 3;
 }
 
 /// Effect flags of a row.

@@ -179,7 +179,7 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
             coro::enable()?;
         }
         if config.jit {
-            coro::recycle();
+            coro::recycle()?;
         }
         if config.samples() {
             sampler::start();

@@ -19,17 +19,19 @@ use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
 
-/// Makes the generator or coroutine of a call with positional arguments; `None`: call it the ordinary way, nothing has happened. Consumes
-/// the arguments of `mask`.
+/// Code of functions whose call makes an object.
+pub const ANY_GENERATOR: i32 = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
+
+/// Makes the generator or coroutine of a call; `None`: call it the ordinary way, nothing has happened. Consumes the arguments in the masks.
 ///
 /// # Safety
-/// `f` is a live function, `args` are `n` live objects; the GIL is held.
-pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, n: usize, mask: u64) -> Option<*mut PyObject> {
+/// `f` is a live function whose code is one of [`ANY_GENERATOR`], the arguments are alive; the GIL is held.
+pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) -> Option<*mut PyObject> {
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
         let code: *mut CodeObject = (*f).func_code.cast();
         if (*code).co_flags & co_flags::COROUTINE != 0 {
-            return coro::call::created(ts, f, &coro::call::positional(args, n, mask));
+            return coro::call::created(ts, f, args);
         }
         let record = record::find(code);
         let runs =
@@ -49,9 +51,7 @@ pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
             ffi::PyErr_Clear();
             return None;
         }
-        let null = core::ptr::null();
-        let args = Args { positional: args, n, owned: mask, names: null, values: null, keywords: 0, values_owned: 0 };
-        match bind::bind(made, f, start, &args) {
+        match bind::bind(made, f, start, args) {
             Bind::Done => {}
             Bind::Refused => {
                 refcount::decref(made.cast());

@@ -347,8 +347,27 @@ impl Translator<'_> {
         let site = i64::from(shape.site);
         let (op, imm) = if wide { (Op::AwaitWords, Imm::IntInt(site, form_of(i))) } else { (op, Imm::Int(site)) };
         let pair = self.emit_many(op, imm, &operands.args, operands.own, Some(state), 0);
-        let [tag, value] = pair[..] else { return Ok(()) };
+        self.ways_on(shape, &pair, wanted, self.known.finished)
+    }
 
+    /// GET_ANEXT and the SEND behind it: an asynchronous generator that does not suspend is stepped without an object.
+    pub fn get_anext(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let Some(shape) = self.flow.awaits.get(&i.start).copied() else { return self.stack_op(i) };
+        self.observe();
+        let iterator = self.peek(1)?;
+        let iterator = self.to_object(iterator);
+        let top = self.stack.len();
+        self.stack[top - 1] = iterator;
+        let state = self.raising();
+        let imm = Imm::IntInt(i64::from(shape.site), form::ANEXT);
+        let pair = self.emit_many(Op::AwaitWords, imm, &[iterator.v], 0, Some(state), 0);
+        // The object that CPython would have sent to is none that an END_SEND tells tools of.
+        self.ways_on(shape, &pair, None, self.known.none)
+    }
+
+    /// Behind an awaited call. `receiver`: what lies below its value for tools that came meanwhile.
+    fn ways_on(&mut self, shape: AwaitShape, pair: &[Value], wanted: Option<Kind>, receiver: u64) -> Result<(), Refusal> {
+        let [tag, value] = *pair else { return Ok(()) };
         self.f.set_type(value, cendre_ir::Type::OBJECT);
         let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
         let (finished, rest) = self.branch(done);
@@ -367,7 +386,7 @@ impl Translator<'_> {
         }
         // Tools that were switched on meanwhile hear of what comes next, which is the END_SEND.
         let result = self.pop()?;
-        let receiver = self.const_obj(self.known.finished);
+        let receiver = self.const_obj(receiver);
         self.stack.push(Val::object(receiver, false));
         self.stack.push(result);
         let at_end_send = self.state_at(shape.behind - 1);

@@ -19,16 +19,17 @@ pub(crate) struct Flow {
     pub entries: HashSet<u32>,
     /// Live locals at leaders and behind observable instructions: bit sets by instruction index.
     live: Vec<Vec<u64>>,
-    /// Awaits: unit of the CALL -> units of (GET_AWAITABLE, SEND, YIELD_VALUE, END_SEND, behind END_SEND).
+    /// Awaits: unit of the CALL or GET_ANEXT -> units of what follows it.
     pub awaits: HashMap<u32, AwaitShape>,
     pub start: u32,
 }
 
-/// `CALL; GET_AWAITABLE; LOAD_CONST None; SEND; YIELD_VALUE; RESUME; ...; END_SEND`; also of CALL_KW and CALL_FUNCTION_EX.
+/// `CALL; GET_AWAITABLE; LOAD_CONST None; SEND; YIELD_VALUE; RESUME; ...; END_SEND`; also of CALL_KW and CALL_FUNCTION_EX, and `GET_ANEXT; LOAD_CONST None; ...`.
 #[derive(Clone, Copy, Debug)]
 pub(crate) struct AwaitShape {
     pub site: u32,
     pub call: u32,
+    /// Where an ordinary call goes on: the GET_AWAITABLE, or behind GET_ANEXT.
     pub get_awaitable: u32,
     pub send: u32,
     pub yield_value: u32,
@@ -254,11 +255,19 @@ impl Flow {
 /// Finds the calls whose result is awaited at once.
 fn find_awaits(instrs: &[Instr], index: &HashMap<u32, usize>) -> HashMap<u32, AwaitShape> {
     let mut out = HashMap::default();
-    for (n, w) in instrs.windows(6).enumerate() {
-        let [call, get, none, send, yield_value, resume] = w else { continue };
-        if !matches!(call.base, Opcode::Call | Opcode::CallKw | Opcode::CallFunctionEx)
-            || call.base != Opcode::CallFunctionEx && call.arg as usize > super::MOST_ARGUMENTS
-            || get.base != Opcode::GetAwaitable
+    for n in 0..instrs.len() {
+        let call = &instrs[n];
+        let fits = match call.base {
+            Opcode::Call | Opcode::CallKw => call.arg as usize <= super::MOST_ARGUMENTS,
+            Opcode::CallFunctionEx | Opcode::GetAnext => true,
+            _ => false,
+        };
+        let awaitable = call.base != Opcode::GetAnext;
+        let behind_call = instrs.get(n + 1..).unwrap_or_default();
+        let rest = behind_call.get(usize::from(awaitable)..).unwrap_or_default();
+        let ([get, ..], [none, send, yield_value, resume, ..]) = (behind_call, rest) else { continue };
+        if !fits
+            || awaitable && get.base != Opcode::GetAwaitable
             || none.base != Opcode::LoadConst
             || send.base != Opcode::Send
             || yield_value.base != Opcode::YieldValue

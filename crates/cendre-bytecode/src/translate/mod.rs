@@ -557,6 +557,7 @@ impl Translator<'_> {
             Call => self.call(i)?,
             CallKw | CallFunctionEx => self.call_wide(i)?,
             GetAwaitable => self.get_awaitable(i)?,
+            GetAnext => self.get_anext(i)?,
             Send => self.send(i)?,
             EndSend => self.end_send()?,
             YieldValue => self.yield_value(i)?,

@@ -317,7 +317,8 @@ impl CoroData {
     }
 }
 
-/// The SEND of an await whose CALL (or CALL_KW, CALL_FUNCTION_EX) stands at this unit: behind its caches, a GET_AWAITABLE and a LOAD_CONST.
+/// The SEND of an await whose CALL (or CALL_KW, CALL_FUNCTION_EX) stands at this unit: behind its caches, a GET_AWAITABLE and a LOAD_CONST. A
+/// GET_ANEXT gives what can be sent to by itself.
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
@@ -325,8 +326,9 @@ pub unsafe fn send_behind(code: *mut CodeObject, call: u32) -> Option<u32> {
     // SAFETY: the slice is the code's own units.
     let units = unsafe { core::slice::from_raw_parts(CodeObject::units(code), CodeObject::len(code)) };
     let mut unit = call as usize;
-    unit += 1 + Opcode::from_u8(units.get(unit)?.opcode())?.base().caches() as usize;
-    let mut awaits = false;
+    let call = Opcode::from_u8(units.get(unit)?.opcode())?.base();
+    unit += 1 + call.caches() as usize;
+    let mut awaits = call == Opcode::GetAnext;
     loop {
         match Opcode::from_u8(units.get(unit)?.opcode())?.base() {
             Opcode::GetAwaitable => awaits = true,

@@ -1,11 +1,12 @@
 //! Generators, coroutines and awaited calls.
 //!
 //! `data` is what a code record keeps for them; `shell` keeps coroutine objects ready; `bind` fills their frames; `run` does
-//! what CPython's `gen_send_ex2` does around a body; `call`, `pass` and `send` are the helpers that machine code calls; `slots` takes
+//! what CPython's `gen_send_ex2` does around a body; `call`, `pass` and `send` are the helpers that machine code calls; `asyncgen` is for asynchronous generators; `slots` takes
 //! over the type slots by which C code resumes.
 //! Invariants: an object that anybody but us can reach is one that the interpreter could resume as well (contracts.md); a
 //! callee declines before any effect. Read docs/internals/awaits.md.
 
+pub mod asyncgen;
 pub mod bind;
 pub mod call;
 pub mod data;
@@ -54,18 +55,23 @@ pub unsafe fn enable() -> Result<(), String> {
         }
         STATE.get().plain = [ordinary, vectorcall::wrapper_address()];
         STATE.get().enabled = true;
-        slots::enable()?;
         Ok(())
     }
 }
 
-/// From now on finished coroutine objects are kept for calls to come, also where awaited calls are off.
+/// From now on finished coroutine objects are kept for calls to come, and C code resumes compiled bodies natively, also where awaited calls are off.
 ///
 /// # Safety
-/// The GIL is held.
-pub unsafe fn recycle() {
+/// The GIL is held, an interpreter runs.
+///
+/// # Errors
+/// As for [`enable`].
+pub unsafe fn recycle() -> Result<(), String> {
     // SAFETY: the caller's contract.
-    unsafe { STATE.get().recycles = true }
+    unsafe {
+        STATE.get().recycles = true;
+        slots::enable()
+    }
 }
 
 /// Whether finished coroutine objects are kept.

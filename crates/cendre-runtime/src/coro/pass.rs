@@ -9,6 +9,7 @@
 //! once its turn has come, it becomes the coroutine object that the call would have given (`publish`); while a plain function runs its
 //! caller stands at the CALL, while a coroutine runs at the SEND. Read docs/internals/awaits.md, "A decorator's wrapper".
 
+use super::asyncgen;
 use super::call::{self, Answer, Shell};
 use super::data::{self, AwaitSite};
 use super::run::{may_run, own_slots, run, track};
@@ -17,9 +18,10 @@ use crate::binding::{self, Args, Bound};
 use crate::body::{self, BodyResult};
 use crate::driver::{self, Subject};
 use crate::ext;
+use crate::generators::ANY_GENERATOR;
 use crate::ops;
 use crate::record;
-use cendre_cpython::code::{CodeObject, co_flags};
+use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::genobject::{GenObject, frame_state};
@@ -29,8 +31,6 @@ use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::tupleobject::TupleObject;
 use core::ptr;
-
-const ANY_GENERATOR: i32 = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
 
 /// A call with its arguments bound, not run yet.
 enum Ready {
@@ -383,14 +383,19 @@ pub unsafe extern "C" fn await_words(
 ) -> BodyResult {
     // SAFETY: the caller's contract; the frame owns its code object, so the site outlives the call.
     unsafe {
+        if form == cendre_ir::form::ANEXT {
+            return await_anext(ts, fr, site);
+        }
         let words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
         let (others, callable) = (words.others(), words.callable());
-        if !site.is_null() {
+        if !site.is_null() && super::enabled() {
             let mut drop_others = || others.iter().for_each(|o| refcount::xdecref(*o));
             if let Some(outcome) = words.call(|f, args| start(ts, fr, site, f, args, &mut drop_others)) {
                 refcount::xdecref(callable);
                 return conclude(fr, site, words.base, outcome);
             }
+        }
+        if !site.is_null() {
             (*site).declined += 1;
         }
         let object = words.ordinary(ts, fr);
@@ -398,5 +403,25 @@ pub unsafe extern "C" fn await_words(
             return BodyResult::new(answer::RAISED, 0);
         }
         BodyResult::new(answer::DECLINED, object as u64)
+    }
+}
+
+/// GET_ANEXT and the SEND behind it.
+unsafe fn await_anext(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite) -> BodyResult {
+    // SAFETY: as in `await_words`, with the iterator as the one operand, which stays the caller's.
+    unsafe {
+        let base: *mut *mut PyObject = Frame::stack_base(fr).cast();
+        let iterator = *base;
+        if !site.is_null() {
+            if let Some(answer) = asyncgen::next(ts, fr, site, iterator, base) {
+                return answer;
+            }
+            (*site).declined += 1;
+        }
+        let awaitable = ops::anext(ts, iterator);
+        if awaitable.is_null() {
+            return BodyResult::new(answer::RAISED, 0);
+        }
+        BodyResult::new(answer::DECLINED, awaitable as u64)
     }
 }

@@ -3,6 +3,7 @@
 //! Invariant: same values, exceptions and tracebacks as SEND and FOR_ITER; objects of compiled code run natively, everything
 //! else as CPython does it. Read docs/internals/awaits.md, "Resuming".
 
+use super::asyncgen;
 use super::call::body_is_wanted;
 use super::data::ResumeCell;
 use super::run::{ran, resumable, resume};
@@ -11,6 +12,7 @@ use crate::body::{self, BodyResult};
 use crate::frames;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
+use crate::unwind;
 use cendre_cpython::api;
 use cendre_cpython::code::co_flags;
 use cendre_cpython::ffi::{self, PyObject};
@@ -111,7 +113,7 @@ pub unsafe extern "C" fn next_finish(ts: *mut ThreadState, g: *mut GenObject, ta
 /// Called by machine code in `fr` at a SEND; `receiver` and `value` are borrowed.
 pub unsafe extern "C" fn send(
     ts: *mut ThreadState,
-    _fr: *mut Frame,
+    fr: *mut Frame,
     receiver: *mut PyObject,
     value: *mut PyObject,
     _site: i64,
@@ -133,16 +135,51 @@ pub unsafe extern "C" fn send(
                 body_is_wanted(g);
             }
         }
+        if asyncgen::is_asend(receiver)
+            && let Some(answer) = asyncgen::send(ts, receiver.cast(), value)
+        {
+            return told(ts, fr, answer);
+        }
         let mut out = core::ptr::null_mut();
         let known = is_generator(receiver) || TRANSPARENT.get().contains(&refcount::type_of(receiver));
         FOREIGN.fetch_add(usize::from(!known), Ordering::Relaxed);
         let status = ffi::PyIter_Send(receiver, value, &mut out);
         FOREIGN.fetch_sub(usize::from(!known), Ordering::Relaxed);
         match status {
-            ffi::PySendResult::PYGEN_RETURN => BodyResult::new(answer::VALUE, out as u64),
+            ffi::PySendResult::PYGEN_RETURN if is_generator(receiver) => BodyResult::new(answer::VALUE, out as u64),
+            ffi::PySendResult::PYGEN_RETURN => told(ts, fr, BodyResult::new(answer::VALUE, out as u64)),
             ffi::PySendResult::PYGEN_NEXT => BodyResult::new(answer::OTHER, out as u64),
             _ => RAISED,
         }
+    }
+}
+
+/// The answer of a receiver that is neither generator nor coroutine: where it is a value, tools that came meanwhile hear of the StopIteration in
+/// which CPython gets it.
+///
+/// # Safety
+/// The frame stands at its SEND; the GIL is held.
+#[inline(always)]
+pub(super) unsafe fn told(ts: *mut ThreadState, fr: *mut Frame, answer: BodyResult) -> BodyResult {
+    // SAFETY: the caller's contract.
+    unsafe { if answer.tag == answer::VALUE && unwind::watched(ts) { raised_as(ts, fr, answer.value as *mut PyObject) } else { answer } }
+}
+
+#[cold]
+unsafe fn raised_as(ts: *mut ThreadState, fr: *mut Frame, value: *mut PyObject) -> BodyResult {
+    // SAFETY: an owned value; the running frame stands at its SEND.
+    unsafe {
+        let set = api::_PyGen_SetStopIterationValue(value);
+        refcount::decref(value);
+        if set < 0 {
+            return RAISED;
+        }
+        api::_PyEval_MonitorRaise(ts, fr, (*fr).instr_ptr);
+        let mut value = core::ptr::null_mut();
+        if api::_PyGen_FetchStopIterationValue(&raw mut value) < 0 {
+            return RAISED;
+        }
+        BodyResult::new(answer::VALUE, value as u64)
     }
 }
 

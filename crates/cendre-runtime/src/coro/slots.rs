@@ -149,7 +149,6 @@ unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
 
 /// Resumes natively if that is possible.
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
 unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
     // SAFETY: a live object; exactly a generator or coroutine once its type says so.
     unsafe {
@@ -159,13 +158,26 @@ unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) 
             return None;
         }
         let g: *mut GenObject = o.cast();
+        let (record, at) = stands(ts, g, value)?;
+        Some(resume(ts, g, record, at, value))
+    }
+}
+
+/// [`resumable`], mostly without a look into the table of records.
+///
+/// # Safety
+/// As for [`resumable`].
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+pub(super) unsafe fn stands(ts: *mut ThreadState, g: *mut GenObject, value: *mut PyObject) -> Option<(*mut CodeRecord, u64)> {
+    // SAFETY: the caller's contract.
+    unsafe {
         // By the low bits of where it stands; two places that share a cell only cost each other time.
         let cell = &raw mut LAST.get()[(*g).gi_iframe.instr_ptr as usize / size_of::<CodeUnit>() % CELLS];
-        let (record, at) = match cell_says(ts, g, cell) {
-            Some(found) => found,
-            None => look(ts, g, value, cell)?,
-        };
-        Some(resume(ts, g, record, at, value))
+        match cell_says(ts, g, cell) {
+            Some(found) => Some(found),
+            None => look(ts, g, value, cell),
+        }
     }
 }
 

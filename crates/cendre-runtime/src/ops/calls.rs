@@ -9,6 +9,7 @@ use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, pu
 use crate::binding::{self, Args};
 use crate::entries::vectorcall;
 use crate::frames;
+use crate::generators;
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
@@ -111,7 +112,14 @@ unsafe fn expand_method(fr: *mut Frame) {
     }
 }
 
-/// Runs a function whose body is compiled: the references of the arguments move into its frame. `None`: nothing has happened.
+/// Does a call of the function only make a generator or coroutine?
+#[inline(always)]
+unsafe fn makes_object(f: *mut FunctionObject) -> bool {
+    // SAFETY: a live function.
+    unsafe { (*(*f).func_code.cast::<CodeObject>()).co_flags & generators::ANY_GENERATOR != 0 }
+}
+
+/// Runs a function whose body is compiled, or makes its generator or coroutine: the references of the arguments move into its frame. `None`: nothing has happened.
 #[expect(clippy::indexing_slicing, reason = "`total` is at most the length, looked at first")]
 unsafe fn call_bound(
     ts: *mut ThreadState,
@@ -136,7 +144,8 @@ unsafe fn call_bound(
         }
         let names = if keywords == 0 { core::ptr::null() } else { TupleObject::items(kwnames.cast()).cast_const() };
         let (positional, values) = (objects.as_ptr(), objects.as_ptr().add(n));
-        binding::call(ts, f, &Args { positional, n, owned, names, values, keywords, values_owned: owned >> n })
+        let args = Args { positional, n, owned, names, values, keywords, values_owned: owned >> n };
+        if makes_object(f) { generators::make(ts, f, &args) } else { binding::call(ts, f, &args) }
     }
 }
 
@@ -431,6 +440,18 @@ pub unsafe extern "C" fn op_call_function_ex(ts: *mut ThreadState, fr: *mut Fram
             old.close();
         }
         let python = runs_inline(ts, func);
+        if python && makes_object(func.cast()) {
+            let (tuple, dict) = ((*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
+            let null = core::ptr::null_mut();
+            if let Some(made) = unpacking(null, tuple, dict, |args| generators::make(ts, func.cast(), args)) {
+                drop_to(fr, 0);
+                if made.is_null() {
+                    return RAISED;
+                }
+                push(fr, StackRef::from_steal(made));
+                return super::stack::OK;
+            }
+        }
         let function = ffi::Py_TYPE(func) == &raw mut ffi::PyFunction_Type;
         let bind = || bind_unpacked(ts, func.cast(), (*base.add(2)).as_ptr(), (*base.add(3)).as_ptr());
         let mut bound = if function { bind() } else { None };

@@ -87,12 +87,22 @@ pub unsafe extern "C" fn op_get_aiter(_ts: *mut ThreadState, fr: *mut Frame, _op
 pub unsafe extern "C" fn op_get_anext(ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
     // SAFETY: one input.
     unsafe {
-        let iterator = object(fr, 0);
-        let res = match anext_of_class(ts, iterator) {
+        let res = anext(ts, object(fr, 0));
+        finish_peek(fr, res)
+    }
+}
+
+/// What GET_ANEXT pushes; null for an exception.
+///
+/// # Safety
+/// A live object; the GIL is held. Runs Python code.
+pub(crate) unsafe fn anext(ts: *mut ThreadState, iterator: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
+        match anext_of_class(ts, iterator) {
             Some(made) => made,
             None => api::_PyEval_GetANext(iterator),
-        };
-        finish_peek(fr, res)
+        }
     }
 }
 

@@ -5,7 +5,7 @@
 
 use super::calls::{after_call, method_type};
 use crate::entries::vectorcall;
-use crate::{binding, frames, generators, record};
+use crate::{binding, coro, frames, generators, record};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
@@ -38,9 +38,8 @@ pub unsafe fn call_python(
 ) -> Option<*mut PyObject> {
     // SAFETY: the caller's contract; a record lives as long as its code, which the function holds.
     unsafe {
-        const ANY_GENERATOR: c_int = co_flags::GENERATOR | co_flags::COROUTINE | co_flags::ASYNC_GENERATOR;
-        if (*(*f).func_code.cast::<CodeObject>()).co_flags & ANY_GENERATOR != 0 {
-            return generators::make(ts, f, args, n, mask);
+        if (*(*f).func_code.cast::<CodeObject>()).co_flags & generators::ANY_GENERATOR != 0 {
+            return generators::make(ts, f, &coro::call::positional(args, n, mask));
         }
         let record = record::find((*f).func_code.cast());
         if record.is_null() || (*record).body.is_null() {
@@ -49,9 +48,7 @@ pub unsafe fn call_python(
         if let Some(res) = frames::call_compiled(ts, f, record, args, n, mask) {
             return Some(res);
         }
-        let null = ptr::null();
-        let args = binding::Args { positional: args, n, owned: mask, names: null, values: null, keywords: 0, values_owned: 0 };
-        binding::call(ts, f, &args)
+        binding::call(ts, f, &coro::call::positional(args, n, mask))
     }
 }
 
