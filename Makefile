@@ -15,8 +15,10 @@ CPYTHON_ARGS ?=
 FRAMEWORKS_ARGS ?=
 FUZZ_ARGS ?=
 SOAK_ARGS ?=
+# Names of benchmarks, --repeat 5 and the like: see cendre bench suite --help.
+SUITE_ARGS ?=
 
-.PHONY: help run test test-rust test-python test-long test-cpython test-frameworks fuzz soak setup lint bench clean
+.PHONY: help run test test-rust test-python test-long test-cpython test-frameworks fuzz soak setup lint bench bench-suite clean
 
 help:
 	@echo "make run          build cendre and run the examples, on plain CPython and under cendre"
@@ -27,6 +29,7 @@ help:
 	@echo "make test-cpython  CPython's own test suite in all modes, compared test by test (hours; goes on where it stopped)"
 	@echo "make test-frameworks  the test suites of trio, anyio and aiohttp under cendre, compared in the same way (goes on where it stopped)"
 	@echo "make bench        the benchmarks against plain CPython"
+	@echo "make bench-suite  all of pyperformance against plain CPython (SUITE_ARGS=\"richards 'async_*' --clock cpu\")"
 	@echo "make lint         clippy and rustfmt"
 	@echo "make setup        only find Python, make .venv and build"
 	@echo "make clean        remove .venv, .python, .cache and target"
@@ -69,6 +72,14 @@ lint: setup
 
 bench: setup
 	.venv/bin/cendre bench
+
+bench-suite: setup .cache/suite/installed
+	PYTHONPATH=.cache/suite .venv/bin/cendre bench suite $(SUITE_ARGS)
+
+.cache/suite/installed: requirements-suite.txt
+	rm -rf .cache/suite
+	$(PYTHON) -m pip install --quiet --target .cache/suite -r requirements-suite.txt
+	touch $@
 
 clean:
 	rm -rf .venv .python .cache target python/cendre/*.so

@@ -299,9 +299,11 @@ def test_suite_collects_what_a_benchmark_would_time(tmp_path, monkeypatch):
     pytest.importorskip("pyperf")
     (tmp_path / "bm_mine").mkdir()
     (tmp_path / "bm_mine" / "run_benchmark.py").write_text(
-        "import pyperf\ndone = []\ndef work(n, x):\n    done.append((n, x))\n    return 0.5\n"
-        "if __name__ == '__main__':\n    runner = pyperf.Runner()\n    runner.argparser.add_argument('--size', default=3)\n"
+        "import pyperf\npyperf.done = done = getattr(pyperf, 'done', [])\ndef work(n, x):\n    done.append((n, x))\n    return 0.5\n"
+        "if __name__ == '__main__':\n    runner = pyperf.Runner()\n    runner.argparser.add_argument('--size', type=int, default=3)\n"
         "    args = runner.parse_args()\n    runner.bench_time_func('timed', work, args.size)\n    runner.bench_func('called', work, 7, 8)\n")
+    (tmp_path / "bm_mine" / "pyproject.toml").write_text("[project]\nname = 'mine'\n")
+    (tmp_path / "bm_mine" / "bm_mine_large.toml").write_text("[tool.pyperformance]\nname = 'mine_large'\nextra_opts = ['--size', '9']\n")
     monkeypatch.setattr(whole_suite, "folder", lambda: tmp_path)
     monkeypatch.setattr(whole_suite.Collector, "made", [])
     monkeypatch.setattr(sys, "argv", ["test"])
@@ -309,9 +311,13 @@ def test_suite_collects_what_a_benchmark_would_time(tmp_path, monkeypatch):
     import pyperf
 
     monkeypatch.setattr(pyperf, "Runner", pyperf.Runner)
+    monkeypatch.setattr(pyperf, "done", [], raising=False)
     calls = whole_suite.collect("mine")
     assert sorted(calls) == ["called", "timed"]
     assert [call() for call in calls.values()] == [0.5, 0.5]
-    assert whole_suite.names() == ["mine"]
+    assert whole_suite.names() == ["mine", "mine_large"]
+    whole_suite.Collector.made.clear()
+    assert whole_suite.collect("mine_large")["timed"]() == 0.5
+    assert sys.modules["pyperf"].done == [(1, 3), (7, 8), (1, 9)]
     with pytest.raises(whole_suite.Missing):
         whole_suite.collect("none")

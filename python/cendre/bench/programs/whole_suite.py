@@ -1,12 +1,14 @@
 """Any benchmark of pyperformance: its file is run unchanged, with a `pyperf.Runner` that collects what would be timed.
 
-`collect(name)` gives {name of a timing: call}, each call being one loop of it. Results are not looked at: pyperformance's files
-give none. Read `docs/benchmarks.md`, "The whole suite".
+`collect(name)` gives {name of a timing: call}, each call being one loop of it. A name is that of a metadata file: several benchmarks may
+share a script and differ in the options that it gets. Results are not looked at: pyperformance's files give none. Read
+`docs/benchmarks.md`, "The whole suite".
 """
 import argparse
 import asyncio
 import runpy
 import sys
+import tomllib
 from pathlib import Path
 
 
@@ -37,7 +39,7 @@ class Collector:
     made = []
 
     def parse_args(self, args=None):
-        self.args = self.argparser.parse_args([] if args is None else args)
+        self.args = self.argparser.parse_args(sys.argv[1:] if args is None else args)
         return self.args
 
     def _parse(self):
@@ -68,20 +70,32 @@ class Collector:
         raise Missing("times other processes")
 
 
+def benchmarks():
+    """{name: (script, the options it gets)} of all benchmarks of the installed pyperformance."""
+    found = {}
+    for script in sorted(folder().glob("bm_*/run_benchmark.py")):
+        for file in sorted(script.parent.glob("*.toml")):
+            settings = tomllib.loads(file.read_text()).get("tool", {}).get("pyperformance", {})
+            name = (script.parent if file.name == "pyproject.toml" else file.with_suffix("")).name
+            found[name.removeprefix("bm_")] = script, settings.get("extra_opts", [])
+    return found
+
+
 def names():
-    """All benchmarks of the installed pyperformance."""
-    return sorted(path.parent.name.removeprefix("bm_") for path in folder().glob("bm_*/run_benchmark.py"))
+    """The names of all benchmarks of the installed pyperformance."""
+    return sorted(benchmarks())
 
 
 def collect(name):
     """{timing: call} of one benchmark."""
+    known = benchmarks()
+    if name not in known:
+        raise Missing(f"this pyperformance has no benchmark {name}")
     import pyperf
 
-    path = folder() / f"bm_{name}" / "run_benchmark.py"
-    if not path.is_file():
-        raise Missing(f"this pyperformance has no benchmark {name}")
+    path, extra = known[name]
     pyperf.Runner = Collector
-    sys.argv = [str(path)]
+    sys.argv = [str(path), *extra]
     sys.path.insert(0, str(path.parent))
     try:
         runpy.run_path(str(path), run_name="__main__")
