@@ -95,9 +95,11 @@ def test_family_in_each_task_as_in_asyncio():
     assert stats["children_early"] > 400 and stats["resumed_in_place"] > 100
 
 
-def test_compiled_frames_in_between():
+@pytest.mark.parametrize("policy", ["exact", "family"])
+def test_compiled_frames_in_between(policy):
     """In a process of its own, since what is compiled when is left to chance there."""
-    command = [sys.executable, "-X", "faulthandler", "-W", "ignore", compare.__file__, "--from", "500000", "--count", "1500", "--compiled"]
+    command = [sys.executable, "-X", "faulthandler", "-W", "ignore", compare.__file__, "--policy", policy, "--from", "500000", "--count",
+               "1500", "--compiled"]
     done = subprocess.run(command, capture_output=True, text=True, timeout=200, stdin=subprocess.DEVNULL)
     assert done.returncode == 0, done.stdout[-3000:] + done.stderr[-3000:]
     compiled, programs_run = done.stdout.split("\n")[:2]

@@ -13,12 +13,13 @@ use crate::sites;
 use crate::state::{self, Bound, Counter, LoopState, Nest, Policy, check};
 use crate::step::{self, current_task};
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::gc;
 use cendre_cpython::genobject::GenObject;
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::{Frame, frame_owner};
 use cendre_cpython::refcount::{decref, new_ref, type_of};
 use cendre_cpython::tstate::{ErrStackItem, ThreadState, ThreadStateImpl, eval_breaker};
-use cendre_runtime::frames;
+use cendre_runtime::{coro, frames};
 use core::ffi::c_int;
 use core::ptr;
 
@@ -251,30 +252,22 @@ unsafe fn chain(b: &Bound, ts: *mut ThreadState, task: *mut TaskObj, it: *mut Py
 
 /// Whether what this frame awaits is `below`, or hands on what is yielded below it.
 ///
-/// An interpreted frame shows on its stack what it awaits. The stack of a compiled frame is empty, and what lies in its slots may be
-/// anything, so nothing is followed that might be such a slot: there the runtime knows.
+/// An interpreted frame shows on its stack what it awaits. The stack of a compiled frame is empty: there the runtime knows. An object that
+/// the collector does not know yet is the shell of an awaited call, which runs compiled, and whose stack pointer may be that of an earlier
+/// call, above slots that may hold anything.
 unsafe fn hands_on(b: &Bound, frame: *mut Frame, below: *mut PyObject) -> bool {
-    // SAFETY: a live frame; its slots are memory of the frame, compared as bits. They are followed only where its code was never
-    // compiled, so that they hold what the interpreter saved at the SEND.
+    // SAFETY: a live frame. Of an object that the collector knows, what lies below the stack pointer is valid: it would follow it, too.
     unsafe {
         let code = (*frame).code();
         let base = Frame::locals(frame).add((*code).co_nlocalsplus as usize);
         let used = ((*frame).stackpointer as isize - base as isize) / size_of::<usize>() as isize;
-        if used <= 0 || used > (*code).co_stacksize as isize {
-            return cendre_runtime::coro::foreign_receivers() == 0;
+        if used <= 0 || used > (*code).co_stacksize as isize || !gc::is_tracked(GenObject::from_frame(frame).cast()) {
+            return coro::foreign_receivers() == 0;
         }
         let top = base.add(used as usize);
-        let slots = 1..=used.min(2) as usize;
-        if slots.clone().any(|n| (*top.sub(n)).as_ptr() == below) {
-            return true;
-        }
-        let record = cendre_runtime::record::find(code);
-        if !record.is_null() && (*record).compiles != 0 {
-            return false;
-        }
-        slots.clone().any(|n| {
+        (1..=used.min(2) as usize).any(|n| {
             let r = *top.sub(n);
-            !r.is_null() && !r.is_tagged_int() && b.transparent.contains(&type_of(r.as_ptr()))
+            !r.is_null() && !r.is_tagged_int() && (r.as_ptr() == below || b.transparent.contains(&type_of(r.as_ptr())))
         })
     }
 }
@@ -284,6 +277,8 @@ struct Parent {
     current_frame: *mut Frame,
     exc_info: *mut ErrStackItem,
     recursion: c_int,
+    /// What compiled frames of this task send to; see `hands_on`.
+    receivers: usize,
 }
 
 impl Parent {
@@ -291,7 +286,12 @@ impl Parent {
     unsafe fn leave(ls: *mut LoopState, ts: *mut ThreadState) -> Parent {
         // SAFETY: the running thread's state; what `run_ready` saw is alive as long as it runs.
         unsafe {
-            let parent = Parent { current_frame: (*ts).current_frame, exc_info: (*ts).exc_info, recursion: (*ts).py_recursion_remaining };
+            let parent = Parent {
+                current_frame: (*ts).current_frame,
+                exc_info: (*ts).exc_info,
+                recursion: (*ts).py_recursion_remaining,
+                receivers: coro::swap_foreign_receivers(0),
+            };
             (*ts).current_frame = (*ls).base_frame;
             if (*ls).checks(check::EXC_INFO) {
                 (*ts).exc_info = (*ls).base_exc_info;
@@ -308,6 +308,7 @@ impl Parent {
             (*ts).exc_info = self.exc_info;
             // The limit may have been changed meanwhile, which moved what is left.
             (*ts).py_recursion_remaining = self.recursion;
+            coro::swap_foreign_receivers(self.receivers);
         }
     }
 }

@@ -26,7 +26,7 @@ use cendre_cpython::funcobject::FunctionObject;
 
 pub use data::{AwaitSite, CoroData, CoroStats};
 pub use run::{resumable, resume};
-pub use send::{foreign_receivers, hands_on};
+pub use send::{foreign_receivers, hands_on, swap_foreign_receivers};
 
 struct State {
     /// Awaited calls are answered (else all are declined).

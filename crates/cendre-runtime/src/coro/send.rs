@@ -20,7 +20,7 @@ use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
 use cendre_cpython::tstate::ThreadState;
-use core::sync::atomic::{AtomicUsize, Ordering};
+use core::cell::Cell;
 
 /// Answers of helpers for machine code.
 pub mod answer {
@@ -142,9 +142,14 @@ pub unsafe extern "C" fn send(
         }
         let mut out = core::ptr::null_mut();
         let known = is_generator(receiver) || TRANSPARENT.get().contains(&refcount::type_of(receiver));
-        FOREIGN.fetch_add(usize::from(!known), Ordering::Relaxed);
-        let status = ffi::PyIter_Send(receiver, value, &mut out);
-        FOREIGN.fetch_sub(usize::from(!known), Ordering::Relaxed);
+        let status = if known {
+            ffi::PyIter_Send(receiver, value, &mut out)
+        } else {
+            let others = swap_foreign_receivers(foreign_receivers() + 1);
+            let status = ffi::PyIter_Send(receiver, value, &mut out);
+            swap_foreign_receivers(others);
+            status
+        };
         match status {
             ffi::PySendResult::PYGEN_RETURN if is_generator(receiver) => BodyResult::new(answer::VALUE, out as u64),
             ffi::PySendResult::PYGEN_RETURN => told(ts, fr, BodyResult::new(answer::VALUE, out as u64)),
@@ -185,8 +190,10 @@ unsafe fn raised_as(ts: *mut ThreadState, fr: *mut Frame, value: *mut PyObject) 
 
 /// Types whose iterators hand on what is yielded below them, untouched; see [`hands_on`].
 static TRANSPARENT: Gil<Vec<*mut ffi::PyTypeObject>> = Gil::new(Vec::new());
-/// How many receivers of other types compiled code is sending to right now, in all threads.
-static FOREIGN: AtomicUsize = AtomicUsize::new(0);
+thread_local! {
+    /// How many receivers of other types compiled code of this thread is sending to right now, down to where somebody began anew.
+    static FOREIGN: Cell<usize> = const { Cell::new(0) };
+}
 
 /// Says of a type, which must live for ever, that its iterators hand on what a coroutine below them yields.
 ///
@@ -202,10 +209,15 @@ pub unsafe fn hands_on(ty: *mut ffi::PyTypeObject) {
     }
 }
 
-/// Receivers that compiled code sends to right now and that may do anything with what is yielded below them: the stack of a
+/// Receivers that compiled code of this thread sends to right now and that may do anything with what is yielded below them: the stack of a
 /// compiled frame does not show what it awaits.
 pub fn foreign_receivers() -> usize {
-    FOREIGN.load(Ordering::Relaxed)
+    FOREIGN.get()
+}
+
+/// Sets that number, for who runs a task on top of another one, whose receivers are none of its own; the old one.
+pub fn swap_foreign_receivers(number: usize) -> usize {
+    FOREIGN.replace(number)
 }
 
 /// FOR_ITER over a generator: `(0, item)`, `(1, _)` exhausted, `(2, _)` raised. Any iterator will do.
