@@ -118,3 +118,37 @@ print(jit.is_compiled(f))
 
 def test_never_wins_over_a_job_under_way():
     assert support.python(NEVER, mode="sampled").strip() == "False"
+
+
+OTHER_CLASS = """
+import time
+from cendre import _cendre
+class Base:
+    __slots__ = ("a", "b", "c", "d", "e")
+class Sub(Base):
+    __slots__ = ()
+def put(o, v):
+    o.a = v; o.b = v; o.c = v; o.d = v; o.e = v
+    return o
+def get(o):
+    return [o.a, o.b] + [o.c] + [o.d, o.e]
+def many(c, n):
+    for k in range(n):
+        assert get(put(c(), k)) == [k] * 5
+deadline = time.monotonic() + 60
+while not (jit.is_compiled(put) and jit.is_compiled(get)):
+    many(Base, 1000)
+    assert time.monotonic() < deadline, "never compiled"
+for k in range(10):
+    many(Sub, 2000)
+    many(Base, 2000)
+made = {f["name"]: (f["compiles"] <= 2, f["leaves"] != []) for f in _cendre.functions()}
+print(made["put"], made["get"])
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_code_that_meets_another_class_is_compiled_again_once(entries):
+    """What one attribute site has learned of an object holds for the others of the function: they do not fail one after the other, while the
+    interpreter goes on specialising them for the class that it met last."""
+    assert support.python(OTHER_CLASS, mode="sampled", entries=entries).split("\n")[0] == "(True, True) (True, True)"

@@ -464,6 +464,28 @@ def test_a_site_whose_callee_is_compiled_later_is_looked_at_again():
     assert support.python(HEAD + IN_LINE).split() == ["1", "True"]
 
 
+NOT_PASSED = """
+def later(x):
+    f = leaf(x)
+    return f
+def direct(x):
+    return leaf(x)
+async def awaiter(way, n):
+    s = 0
+    for i in range(n): s += await way(i)
+    return s
+jit.compile(leaf), jit.compile(later), jit.compile(direct), jit.compile(awaiter)
+for way in later, direct:
+    before = jit.stats()["recompiled"]
+    print(drive(awaiter(way, 100))[1], jit.stats()["recompiled"] - before, jit.is_compiled(way))
+"""
+
+
+def test_only_what_can_pass_an_awaited_call_on_is_compiled_for_it():
+    """A plain function that is awaited is compiled anew if that changes what is made of it."""
+    assert support.python(HEAD + NOT_PASSED).splitlines() == ["5050 0 True", "5050 1 True"]
+
+
 def test_a_class_method_awaited_with_keywords_keeps_its_class():
     """The site finds bound methods of several classes: the object that comes out of one is lent to the call."""
     out = support.python("""

@@ -26,6 +26,8 @@ pub struct Artifact {
     pub table: Box<ExitTable>,
     /// How often each exit was taken.
     pub leaves: Vec<u32>,
+    /// Where it was translated for objects of one class: instruction and version tag.
+    pub versions: Vec<(u32, i64)>,
     /// Strong references: objects that cannot be referred to weakly, and the weak references to those that can.
     pub holds: Vec<*mut PyObject>,
     pub kept: Kept,

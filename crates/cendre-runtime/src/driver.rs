@@ -368,10 +368,19 @@ pub unsafe fn left(record: *mut CodeRecord, exit: u64) {
                 |e: &Exit, n: u32| (n >= LEAVES_TO_SUSPECT || same_keys(e)) && e.reason != "guard.globals_are" && !is_no_guard(e.reason);
             let failed = artifact.exits.iter().zip(&artifact.leaves).filter(|(e, n)| suspect(e, **n));
             (*record).generic.extend(failed.map(|(exit, _)| exit.unit));
+            if exit.reason == "guard.version" {
+                (*record).generic.extend(same_class(&artifact.versions, exit.unit));
+            }
         }
         (*record).all_generic = (*record).compiles + 1 >= MOST_COMPILES;
         recompile(record);
     }
+}
+
+/// Where else the object whose class was not the expected one is probably used: what expects the same class.
+fn same_class(versions: &[(u32, i64)], unit: u32) -> impl Iterator<Item = u32> {
+    let here: Vec<i64> = versions.iter().filter(|(at, _)| *at == unit).map(|(_, version)| *version).collect();
+    versions.iter().filter(move |(_, version)| here.contains(version)).map(|(at, _)| *at)
 }
 
 /// Compiles a record's code again for a function of it: something is known now that was not when it was compiled.

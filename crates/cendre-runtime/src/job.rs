@@ -21,7 +21,7 @@ use cendre_bytecode::facts::CodeFacts;
 use cendre_codegen::Compiled;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount;
-use cendre_ir::{Function, Imm};
+use cendre_ir::{Function, Imm, Op};
 use cendre_passes::Classes;
 use std::collections::BTreeSet;
 use std::io::Write;
@@ -46,6 +46,8 @@ pub struct Job {
     kept: Kept,
     /// What `holds` keeps or watches.
     held: BTreeSet<u64>,
+    /// As in the artifact.
+    versions: Vec<(u32, i64)>,
     /// Code units.
     pub units: usize,
     pub foreground_ns: u64,
@@ -91,6 +93,7 @@ impl Job {
             };
             let plan = Plan { env: PlainEnv::new(record, &function, &mut kept), function, classes };
             let held = plan.names();
+            let versions = plan.versions();
             let mut job = Job {
                 record,
                 units: code.code.len() / 2,
@@ -100,6 +103,7 @@ impl Job {
                 holds: Vec::new(),
                 kept,
                 held: BTreeSet::new(),
+                versions,
                 foreground_ns: 0,
                 background_ns: 0,
             };
@@ -171,7 +175,9 @@ impl Job {
             }
             let leaves = vec![0; compiled.exits.len()];
             let Compiled { entries, exits, table, .. } = compiled;
-            let mut artifact = Artifact { piece, entries, exits, table, leaves, holds: Vec::new(), kept: core::mem::take(&mut self.kept) };
+            let versions = core::mem::take(&mut self.versions);
+            let mut artifact =
+                Artifact { piece, entries, exits, table, leaves, versions, holds: Vec::new(), kept: core::mem::take(&mut self.kept) };
             if let Err(reason) = hold(record, &named, &self.code, &mut artifact.holds) {
                 artifact.free();
                 return Err(reason);
@@ -215,6 +221,17 @@ impl Job {
 }
 
 impl Plan {
+    /// The guards for one class: instruction and version tag. Before the passes, which take out those that follow from others.
+    fn versions(&self) -> Vec<(u32, i64)> {
+        let f = &self.function;
+        let guards = f.insts.iter().filter(|i| i.op == Op::GuardVersion);
+        let sites = guards.filter_map(|i| match (&i.imm, i.state) {
+            (Imm::Int(version), Some(state)) => Some((f.states.get(state.index())?.unit, *version)),
+            _ => None,
+        });
+        sites.collect()
+    }
+
     /// Every object that machine code made of this may name.
     fn names(&self) -> BTreeSet<u64> {
         let f = &self.function;

@@ -64,6 +64,8 @@ pub struct CodeRecord {
     pub any_globals: bool,
     /// Somebody awaits what calls of it return: it is compiled to pass awaited calls on (`coro/pass.rs`).
     pub awaited: bool,
+    /// Machine code that is made while `awaited` is set would differ: it ends in `return f(...)` somewhere.
+    pub can_pass: bool,
     /// How many know its address beside the table: artifacts, jobs, await sites and cells that resume. It is not freed before them.
     pub keepers: usize,
     /// Times compiled.
@@ -201,6 +203,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             all_generic: false,
             any_globals: false,
             awaited: false,
+            can_pass: false,
             keepers: 0,
             compiles: 0,
             samples: 0,

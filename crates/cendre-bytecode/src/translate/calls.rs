@@ -119,10 +119,10 @@ impl Translator<'_> {
     fn pass_on(&mut self, i: &Instr, operands: usize) -> Result<(), Refusal> {
         let back = &self.instrs[self.flow.index_of(i.next)];
         let tail = back.base == Opcode::ReturnValue
-            && self.facts.is_awaited()
             && self.code.flags & flag::ANY_GENERATOR == 0
             && self.table.lookup(i.offset).is_none()
-            && self.stack.len() == operands;
+            && self.stack.len() == operands
+            && self.facts.is_awaited();
         if !tail {
             return Ok(());
         }

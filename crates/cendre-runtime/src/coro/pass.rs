@@ -82,7 +82,7 @@ unsafe fn is_awaited(f: *mut FunctionObject) {
         // What the compiler's thread has of it just now does not know; the first call behind that tells.
         if !record.is_null() && !(*record).awaited && (*record).job == 0 {
             (*record).awaited = true;
-            if !(*record).body.is_null() {
+            if !(*record).body.is_null() && (*record).can_pass {
                 driver::compile_anew(record, Subject::function(f));
             }
         }
