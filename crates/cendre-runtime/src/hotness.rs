@@ -17,8 +17,10 @@ const LOOP_HEAT: u32 = 3;
 const PAYBACK: u64 = 4;
 /// Processor time of the compiler that every program may have, in nanoseconds.
 const CREDIT_NS: u64 = 20_000_000;
-/// And of each unit of time that the program has run, one in so many.
+/// And of each unit of time that the program has run, one in so many, once it has run for as long as `RISE_NS`.
 const SHARE: u64 = 8;
+/// Until then the share rises evenly from nothing: how long a program has run is the best guess at how long it will go on.
+const RISE_NS: u64 = 2_000_000_000;
 /// First guess of what compiling one code unit costs, in nanoseconds.
 const GUESS_NS_PER_UNIT: u64 = 25_000;
 /// What leaving machine code loses, in nanoseconds: the way out, and some of the rest of the function.
@@ -130,7 +132,10 @@ impl Costs {
 
     /// What the compiler may still use of a process that has used so much, itself included.
     pub fn left_ns(&self, process_ns: u64) -> u64 {
-        (CREDIT_NS + process_ns.saturating_sub(self.spent_ns) / SHARE).saturating_sub(self.spent_ns)
+        let ran = process_ns.saturating_sub(self.spent_ns);
+        let rising = ran.min(RISE_NS);
+        let share = rising * rising / (2 * RISE_NS) + (ran - rising);
+        (CREDIT_NS + share / SHARE).saturating_sub(self.spent_ns)
     }
 }
 
@@ -188,7 +193,11 @@ mod tests {
         assert_eq!(c.left_ns(0), CREDIT_NS);
         c.learn(1000, CREDIT_NS);
         assert_eq!(c.left_ns(CREDIT_NS), 0);
-        assert_eq!(c.left_ns(CREDIT_NS + 1_000_000_000), 1_000_000_000 / SHARE);
+        let after = |ran| c.left_ns(CREDIT_NS + ran);
+        assert_eq!(after(RISE_NS), RISE_NS / SHARE / 2);
+        assert_eq!(after(3 * RISE_NS) - after(2 * RISE_NS), RISE_NS / SHARE);
+        // Half the time, a quarter of the budget.
+        assert_eq!(after(RISE_NS / 2), after(RISE_NS) / 4);
     }
 
     #[test]
