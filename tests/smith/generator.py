@@ -44,7 +44,7 @@ class Class:
     dict: bool = True
 
 
-KINDS = ("assign", "augmented", "unpack", "log", "call_statement", "look", "poke", "alias", "delete", "set_attribute", "set_item", "raise_if", "turn",
+KINDS = ("assign", "augmented", "unpack", "log", "call_statement", "look", "poke", "alias", "same", "delete", "set_attribute", "set_item", "raise_if", "turn",
          "change", "keep", "leave", "assertion", "set_global", "list_method", "other", "if_", "for_", "while_", "try_", "with_", "match", "closure",
          "resume", "yield_", "yield_from", "await_", "async_for", "async_with")
 FAVOURITES = ("int", "int", "int", "float", "float", "str", "bool", "list", "tuple", "dict", "obj", "any")

@@ -52,6 +52,11 @@ def show(value, depth=2):
     return kind.__name__
 
 
+def same(*values):
+    """Which of the values are one object: for each the first place where it stands."""
+    return [[v is w for w in values].index(True) for v in values]
+
+
 def fields(value):
     """Attributes of a program's object, in the order of the dict, then the slots."""
     found = list(object.__getattribute__(value, "__dict__").items()) if hasattr(type(value), "__dict__") and _has_dict(value) else []
@@ -355,6 +360,6 @@ def run(function, arguments):
 
 NAMES = {name: globals()[name] for name in (
     "log", "note", "N", "Base", "Meta", "Dies", "Error", "Manager", "Step", "Ready", "Items", "look", "poke", "held", "stack", "turn", "handled", "boom", "run",
-    "drive", "show")}
+    "drive", "show", "same")}
 NAMES.update(gc=gc, nan=float("nan"), inf=float("inf"))
 NAMES["types"] = types

@@ -59,7 +59,7 @@ class Statements(Expressions):
             return self.assign()
         table = [
             (22, self.assign), (8, self.augmented), (4, self.unpack), (5, self.log), (3, self.call_statement), (3, self.look), (1, self.poke),
-            (2, self.alias), (2, self.delete), (4, self.set_attribute), (4, self.set_item), (3, self.raise_if), (2, self.turn), (1, self.change),
+            (2, self.alias), (3, self.same), (2, self.delete), (4, self.set_attribute), (4, self.set_item), (3, self.raise_if), (2, self.turn), (1, self.change),
             (2, self.keep), (3, self.leave), (1, self.assertion), (2, self.set_global), (2, self.list_method), (1, self.other), (3, self.resume)]
         if nested:
             table += [(9, self.if_), (9, self.for_), (3, self.while_), (9, self.try_), (4, self.with_), (3, self.match)]
@@ -156,6 +156,65 @@ class Statements(Expressions):
         self.line(f"{name} = {old}")
         self.bind(name, self.scope[old])
         self.line(f"log({name} is {old})")
+
+    def number(self):
+        """A number that is computed, of any size."""
+        text = self.expr(self.pick(("int", "int", "float")), 1)
+        return f"({text} {self.pick(('* 1.5', '+ 1000', '+ 0', '- 1', '* 1000003'))})"
+
+    def place(self):
+        """Where a number can be stored, and how it is read again."""
+        ways = [(n, n) for n in (self.new_name(), self.new_name())]
+        for cls in self.classes:
+            thing = None if self.in_class else self.variable_of(cls)
+            ways += [(f"{thing}.{a}",) * 2 for a, kind in cls.attributes if thing is not None and kind in ("int", "float", "any")]
+        lists = self.variable("list")
+        if lists is not None:
+            ways += [(f"{lists}[:0]", f"{lists}[0]")]
+        dicts = self.variable("dict")
+        if dicts is not None:
+            ways += [(f"{dicts}['a']",) * 2, (f"{dicts}[1]",) * 2]
+        return self.pick(ways)
+
+    def same(self):
+        """One number in several places: are they one object?"""
+        numbers = [n for n, t in self.scope.items() if t in ("int", "float")]
+        n = self.below(9)
+        if n < 3:
+            places = [p for p in (self.place() for _ in range(2 + self.below(2))) if p[0] == p[1]]
+            if len(places) < 2:
+                return self.assign()
+            text = self.number()
+            self.line(f"{' = '.join(p for p, _ in places)} = {self.bounded('float', text)}")
+            for p, _ in places:
+                if p.isidentifier():
+                    self.bind(p, "any" if self.chance(20) else "int")
+            self.line(f"log(same({', '.join(p for p, _ in places)}))")
+        elif n == 3 and not self.no_walrus:
+            name = self.pick(("w", "v"))
+            self.maybe[name] = "int"
+            self.scope.pop(name, None)
+            self.line(f"log(same(({name} := {self.number()}), {name}))")
+        elif n == 4 and numbers:
+            x, y = self.pick(numbers), self.pick(numbers)
+            self.line(f"log(same({x}, {self.call('any', 1)}, {y}, {x}, ({x} if {self.condition(1)} else {y})))")
+        elif n == 5 and numbers:
+            x = self.pick(numbers)
+            name = self.new_name()
+            self.line(f"{name} = {x} {self.pick(('and', 'or'))} {self.pick(numbers)}" if self.chance(50) else f"{name} = {x} if {self.condition(1)} else {self.pick(numbers)}")
+            self.bind(name, "int")
+            self.line(f"log(same({name}, {x}))")
+        elif n == 6 and numbers:
+            x, name = self.pick(numbers), self.new_name()
+            self.line(f"{name} = [{x}, {x} + 0, {self.pick(numbers)}, {x}]")
+            self.bind(name, "list")
+            if name != x:
+                self.line(f"log(same({x}, *{name}))")
+        else:
+            if len(numbers) < 2:
+                return self.assign()
+            self.line(f"log(same({', '.join(numbers[:5])}))")
+        return None
 
     def delete(self):
         names = [n for n in self.scope if n in self.pool]

@@ -12,6 +12,12 @@ pub enum Word {
     Int,
     /// The bits of a double.
     Float,
+    /// An unboxed integer whose object is the one in this slot, if that is the same number.
+    IntIn(u32),
+    /// The same of a double.
+    FloatIn(u32),
+    /// No word: the object of this entry of the stack, further down.
+    Same(u32),
     /// 0 or 1.
     Bool,
     /// A raw word: the `lasti` marker.
@@ -22,6 +28,15 @@ pub enum Word {
     Borrowed,
 }
 
+/// A local whose slot may not hold its number yet.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct StaleWord {
+    pub slot: u32,
+    pub kind: Word,
+    /// Another word follows: if it is not zero, the slot is current.
+    pub unless: bool,
+}
+
 /// A frame state.
 #[derive(Clone, PartialEq, Eq, Debug)]
 pub struct Row {
@@ -29,8 +44,8 @@ pub struct Row {
     pub unit: u32,
     /// Where the interpreter would go on.
     pub resume: u32,
-    /// Locals whose slot does not hold their number yet.
-    pub stale: Box<[(u32, Word)]>,
+    /// Locals whose slot may not hold their number yet.
+    pub stale: Box<[StaleWord]>,
     /// The eval stack, from the bottom.
     pub stack: Box<[Word]>,
     /// The handler's depth, and whether it wants the raising unit.

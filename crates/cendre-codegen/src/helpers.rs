@@ -70,6 +70,8 @@ pub static HELPERS: &[Helper] = &[
     h("sync_int", Prefix::Frame),
     h("sync_float", Prefix::Frame),
     h("sync_bool", Prefix::Frame),
+    h("home_int", Prefix::Frame),
+    h("home_float", Prefix::Frame),
     h("slot_is_plain", Prefix::Frame),
     h("str_concat", Prefix::None),
     h("str_eq", Prefix::None),

@@ -14,7 +14,7 @@ mod lower;
 
 pub use attr_front::AttrFront;
 pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
-pub use exit_table::{ExitTable, Row, Word};
+pub use exit_table::{ExitTable, Row, StaleWord, Word};
 pub use helpers::{HELPERS, Helper, Prefix};
 
 use cendre_ir::Function;

@@ -180,10 +180,10 @@ impl World {
     /// A word of an exit as one of the frame.
     fn restored(&mut self, kind: Word, word: u64) -> u64 {
         match kind {
-            Word::Int => self.boxed(&Literal::Int(word as i64)),
-            Word::Float => self.boxed(&Literal::Float(f64::from_bits(word))),
+            Word::Int | Word::IntIn(_) => self.boxed(&Literal::Int(word as i64)),
+            Word::Float | Word::FloatIn(_) => self.boxed(&Literal::Float(f64::from_bits(word))),
             Word::Bool => self.boxed(&Literal::Bool(word & 0xff != 0)),
-            Word::Raw => word,
+            Word::Raw | Word::Same(_) => word,
             Word::Owned => self.word(word),
             Word::Borrowed => word | 1,
         }
@@ -195,15 +195,30 @@ impl World {
     }
 
     fn restore(&mut self, frame: &mut Frame, row: &Row, words: *const u64) {
-        let count = row.stale.len() + row.stack.len();
+        let stale = row.stale.iter().map(|e| 1 + usize::from(e.unless)).sum::<usize>();
+        let count = stale + row.stack.iter().filter(|w| !matches!(w, Word::Same(_))).count();
         // SAFETY: machine code stored a word for each value of the row.
         let words = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(words, count) } };
-        for (&(slot, kind), word) in row.stale.iter().zip(words) {
-            let word = self.restored(kind, *word);
-            self.put(frame, slot as usize, word);
+        let mut at = 0;
+        for e in &row.stale {
+            let word = words[at];
+            at += 1 + usize::from(e.unless);
+            if !e.unless || words[at - 1] & 0xff == 0 {
+                let word = self.restored(e.kind, word);
+                self.put(frame, e.slot as usize, word);
+            }
         }
-        for (n, (kind, word)) in row.stack.iter().zip(&words[row.stale.len()..]).enumerate() {
-            frame.locals[NLOCALS + n] = self.restored(*kind, *word);
+        for (n, kind) in row.stack.iter().enumerate() {
+            if let Word::Same(of) = kind {
+                frame.locals[NLOCALS + n] = frame.locals[NLOCALS + *of as usize] | 1;
+                continue;
+            }
+            let word = &words[at];
+            at += 1;
+            frame.locals[NLOCALS + n] = match kind {
+                Word::IntIn(slot) | Word::FloatIn(slot) => frame.locals[*slot as usize] | 1,
+                kind => self.restored(*kind, *word),
+            };
         }
         frame.stackpointer = &raw mut frame.locals[NLOCALS + row.stack.len()];
     }

@@ -110,6 +110,28 @@ pub struct StackEntry {
     pub value: Value,
     /// An owned reference (else borrowed; unboxed values and raw words are never owned).
     pub own: bool,
+    /// Of a number: the local whose slot holds its object once the stale ones are current. (If that is another number, somebody has written to
+    /// the frame, and this one gets a box of its own.)
+    pub home: Option<u32>,
+    /// Of a number without a home: the entry further down whose object it is as well.
+    pub twin: Option<u32>,
+}
+
+impl StackEntry {
+    /// An entry whose value is all there is to know.
+    pub const fn new(value: Value, own: bool) -> StackEntry {
+        StackEntry { value, own, home: None, twin: None }
+    }
+}
+
+/// A local whose slot in memory may not be current.
+#[derive(Clone, Copy, PartialEq, Eq, Debug)]
+pub struct Stale {
+    pub slot: u32,
+    /// The local's value, unboxed.
+    pub value: Value,
+    /// A truth value: where it is true, the slot holds the number's object already, which must stay the one that it is.
+    pub unless: Option<Value>,
 }
 
 /// Where an exception goes.
@@ -130,8 +152,8 @@ pub struct FrameState {
     /// Where to resume it: the first EXTENDED_ARG before it, else `unit`.
     pub resume: u32,
     pub stack: Vec<StackEntry>,
-    /// Locals whose slot in memory is not current: (slot, unboxed value).
-    pub stale: Vec<(u32, Value)>,
+    /// Locals whose slot in memory is not current.
+    pub stale: Vec<Stale>,
     pub handler: Option<Handler>,
 }
 
@@ -303,7 +325,10 @@ impl Function {
         if let Some(s) = data.state {
             let s = &self.states[s.index()];
             s.stack.iter().for_each(|e| f(e.value));
-            s.stale.iter().for_each(|e| f(e.1));
+            s.stale.iter().for_each(|e| {
+                f(e.value);
+                e.unless.into_iter().for_each(&mut f);
+            });
         }
     }
 

@@ -186,12 +186,13 @@ ops! {
     TakeLocal "take_local" () Slot -> Nullable, READS | WRITES;
     /// Puts an owned reference or null into a slot that is known to be unbound.
     PutLocal "put_local" (Nullable) Slot -> None, WRITES;
-    /// Makes a slot current: boxes the integer into it (reusing the box that is there, if nobody else can see it).
-    SyncInt "sync.int" (Int) Slot -> None, WRITES | RAISES;
+    /// Makes a slot current: boxes the integer into it (reusing the box that is there, if nobody else can see it). A second argument, if there is
+    /// one, is a truth value: where it is true the slot is current already, and nothing is done.
+    SyncInt "sync.int" (Int, Rest) Slot -> None, WRITES | RAISES;
     /// The same for a double.
-    SyncFloat "sync.float" (Float) Slot -> None, WRITES | RAISES;
+    SyncFloat "sync.float" (Float, Rest) Slot -> None, WRITES | RAISES;
     /// The same for a truth value.
-    SyncBool "sync.bool" (Bool) Slot -> None, WRITES | RAISES;
+    SyncBool "sync.bool" (Bool, Rest) Slot -> None, WRITES | RAISES;
     /// Behind an observable point: the argument, or if somebody took the frame the slot's present value (leaves if it is no such int).
     ReloadInt "reload.int" (Int) Slot -> Int, READS | LEAVES;
     /// The same for a double.
@@ -460,6 +461,9 @@ ops! {
     Branch "branch" (Bool) None -> None, ENDS;
     /// Returns an owned reference, or a number: boxed unless the caller takes numbers (state: the RETURN_VALUE, empty stack).
     Return "return" (Any) None -> None, ENDS;
+    /// Returns the number of a local, whose object a caller that takes no numbers gets. State as of `return`; where it names the slot as stale, that is made
+    /// current first.
+    ReturnLocal "return.local" (Any) Slot -> None, ENDS;
     /// Suspends with an owned value. State: the RESUME behind the YIELD_VALUE, stack without the value.
     Yield "yield" (Object) None -> None, ENDS;
     /// Leaves for good (code that is not compiled: state says where).

@@ -17,7 +17,7 @@ pub mod types;
 pub mod verify;
 
 pub use function::{
-    AwaitSite, Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value,
+    AwaitSite, Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, Stale, State, Target, Value,
 };
 pub use inst::{Arg, Cond, ImmKind, Op, Res, effect, form};
 pub use types::{Kinds, ObjId, Type};

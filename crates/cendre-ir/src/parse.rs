@@ -5,7 +5,9 @@
 //! kept; numbers that the text skips become values, states and blocks that nothing uses.
 //! Read docs/internals/ir.md, "Text form", and print.rs for the other direction.
 
-use crate::function::{Block, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, State, Target, Value, ValueData};
+use crate::function::{
+    Block, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, Stale, State, Target, Value, ValueData,
+};
 use crate::inst::{Cond, ImmKind, Op};
 use crate::types::{Kinds, ObjId, Type};
 use std::collections::HashSet;
@@ -491,7 +493,10 @@ impl Parser {
             self.expect('[')?;
             state.stack = self.comma_list(']', |p| {
                 let own = p.eat_word("own");
-                Ok(StackEntry { value: p.value(names)?, own })
+                let value = p.value(names)?;
+                let home = if p.eat_word("in") { Some(p.slot()?) } else { None };
+                let twin = if p.eat_word("as") { Some(p.number("the place of an entry")?) } else { None };
+                Ok(StackEntry { value, own, home, twin })
             })?;
         }
         if self.eat_word("stale") {
@@ -500,7 +505,9 @@ impl Parser {
             state.stale = self.comma_list(']', |p| {
                 let slot = p.slot()?;
                 p.expect(':')?;
-                Ok((slot, p.value(names)?))
+                let value = p.value(names)?;
+                let unless = if p.eat_word("unless") { Some(p.value(names)?) } else { None };
+                Ok(Stale { slot, value, unless })
             })?;
         }
         if self.eat_word("handler") {

@@ -80,13 +80,22 @@ pub fn state_text(state: &FrameState) -> String {
         s.push_str(" stack=[");
         list(&mut s, &state.stack, |s, e| {
             let _ = write!(s, "{}v{}", if e.own { "own " } else { "" }, e.value.0);
+            if let Some(slot) = e.home {
+                let _ = write!(s, " in ${slot}");
+            }
+            if let Some(n) = e.twin {
+                let _ = write!(s, " as {n}");
+            }
         });
         s.push(']');
     }
     if !state.stale.is_empty() {
         s.push_str(" stale=[");
-        list(&mut s, &state.stale, |s, (slot, v)| {
-            let _ = write!(s, "${slot}: v{}", v.0);
+        list(&mut s, &state.stale, |s, e| {
+            let _ = write!(s, "${}: v{}", e.slot, e.value.0);
+            if let Some(v) = e.unless {
+                let _ = write!(s, " unless v{}", v.0);
+            }
         });
         s.push(']');
     }

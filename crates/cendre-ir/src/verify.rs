@@ -4,7 +4,7 @@
 //! names the instruction. Each rule has a filetest under tests/filetests/verify that breaks it. Read docs/internals/ir.md, "Rules".
 
 use crate::dom::{Dominators, Point};
-use crate::function::{Block, Def, FrameState, Function, Imm, Inst, InstData, State, Value};
+use crate::function::{Block, Def, FrameState, Function, Imm, Inst, InstData, Stale, State, Value};
 use crate::inst::{Arg, Op, Res, effect};
 use crate::print::inst_text;
 use crate::types::{Kinds, Type};
@@ -218,7 +218,7 @@ impl Verifier<'_> {
                 }
             }
         }
-        let needs = row.effects & (effect::LEAVES | effect::RAISES) != 0 || matches!(d.op, Op::Return | Op::Yield);
+        let needs = row.effects & (effect::LEAVES | effect::RAISES) != 0 || matches!(d.op, Op::Return | Op::ReturnLocal | Op::Yield);
         match d.state {
             None if needs => self.fail(b, i, "the instruction needs a state"),
             Some(s) => self.state(block, inst, s),
@@ -304,13 +304,26 @@ impl Verifier<'_> {
         if st.stack.len() > f.stack_size as usize {
             self.fail(b, i, format!("fs{name}: {} stack entries, the stack has {}", st.stack.len(), f.stack_size));
         }
-        for e in &st.stack {
+        for (n, e) in st.stack.iter().enumerate() {
+            if e.twin.is_some_and(|t| t as usize >= n || st.stack[t as usize].value != e.value || st.stack[t as usize].own) {
+                self.fail(b, i, format!("fs{name}: entry {n} is no twin of the one that it names"));
+            }
             if e.own && !f.ty(e.value).kinds.is_subset(Type::OBJECT_OR_NULL.kinds) {
                 self.fail(b, i, format!("fs{name}: v{} is {} and cannot be owned", e.value.0, f.ty(e.value)));
             }
+            if let Some(slot) = e.home
+                && (slot >= f.nlocals || ![Kinds::INT64, Kinds::FLOAT64].contains(&f.ty(e.value).kinds))
+            {
+                self.fail(b, i, format!("fs{name}: v{} is {} and has no object in slot {slot}", e.value.0, f.ty(e.value)));
+            }
         }
         let mut slots = HashSet::new();
-        for (slot, v) in &st.stale {
+        for Stale { slot, value: v, unless } in &st.stale {
+            if let Some(unless) = unless
+                && f.ty(*unless).kinds != Kinds::BOOL
+            {
+                self.fail(b, i, format!("fs{name}: stale slot {slot}: v{} is {}, no truth value", unless.0, f.ty(*unless)));
+            }
             if *slot >= f.nlocals {
                 self.fail(b, i, format!("fs{name}: slot {slot} does not exist, there are {}", f.nlocals));
             }
@@ -335,7 +348,7 @@ impl Verifier<'_> {
                 self.fail(b, i, format!("fs{name}: bb{} is a handler and has parameters", h.block.0));
             }
         }
-        if matches!(f.insts[inst.index()].op, Op::Return) && !st.stack.is_empty() {
+        if matches!(f.insts[inst.index()].op, Op::Return | Op::ReturnLocal) && !st.stack.is_empty() {
             self.fail(b, i, format!("fs{name}: the stack of a return is empty"));
         }
     }

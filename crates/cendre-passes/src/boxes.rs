@@ -1,6 +1,6 @@
 //! Boxes that nobody needs: unboxing a box is the number itself; a box that only states and drops use is made by nobody.
 //!
-//! Where a state's stack names such a box it names the number instead: leaving boxes it then. Invariant: the references that a box
+//! Where a state's stack names such a box it names the number instead: leaving boxes it then, once for all entries that named it (`twin`). Invariant: the references that a box
 //! stood for go with it: its drops, its `own`s, and the `own` in states (unboxed values are never owned).
 
 use crate::rewrite::{Replace, definition, remove, root};
@@ -55,14 +55,6 @@ fn unused(f: &mut Function) -> bool {
         }
         d.targets.iter().flat_map(|t| &t.args).for_each(|v| number[v.index()] = None);
     }
-    // Twice in one state: two numbers would become two objects, and `is` could tell.
-    for state in &f.states {
-        for (i, e) in state.stack.iter().enumerate() {
-            if state.stack[..i].iter().any(|x| x.value == e.value) {
-                number[e.value.index()] = None;
-            }
-        }
-    }
     if number.iter().all(Option::is_none) {
         return false;
     }
@@ -92,6 +84,14 @@ fn unused(f: &mut Function) -> bool {
             .collect();
     }
     for state in &mut f.states {
+        for i in 0..state.stack.len() {
+            let e = state.stack[i];
+            if number[e.value.index()].is_some() {
+                // Twice in one state: one object, as `is` could tell.
+                let twin = state.stack[..i].iter().position(|x| x.value == e.value);
+                state.stack[i].twin = twin.map(|t| t as u32);
+            }
+        }
         for e in &mut state.stack {
             if let Some(n) = number[e.value.index()] {
                 (e.value, e.own) = (n, false);

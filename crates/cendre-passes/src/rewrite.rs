@@ -51,7 +51,10 @@ impl Replace {
         }
         for state in &mut f.states {
             state.stack.iter_mut().for_each(|e| e.value = self.resolve(e.value));
-            state.stale.iter_mut().for_each(|e| e.1 = self.resolve(e.1));
+            state.stale.iter_mut().for_each(|e| {
+                e.value = self.resolve(e.value);
+                e.unless = e.unless.map(|v| self.resolve(v));
+            });
         }
         true
     }

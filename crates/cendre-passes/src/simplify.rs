@@ -1,9 +1,9 @@
-//! Block parameters that always get the same value are that value.
+//! Block parameters that always get the same value are that value; of those that get the same as each other on every way one is enough.
 //!
 //! Invariant: the value dominates every jump to the block, hence the block.
 
 use crate::rewrite::Replace;
-use cendre_ir::{Block, Def, Function, Value};
+use cendre_ir::{Block, Def, Function, Type, Value};
 
 pub fn run(f: &mut Function) -> bool {
     let reachable = f.reachable();
@@ -17,12 +17,22 @@ pub fn run(f: &mut Function) -> bool {
     let mut replace = Replace::new(f);
     let mut gone: Vec<Vec<usize>> = vec![Vec::new(); f.blocks.len()];
     for b in 0..f.blocks.len() {
+        // What the truth values among those that stay get: ways by which numbers arrive have many of them alike.
+        let mut seen: Vec<(Vec<Value>, Value)> = Vec::new();
         for p in 0..f.blocks[b].params.len() {
             let param = f.blocks[b].params[p];
             if let Some(v) = only_value(f, &mut replace, &incoming[b], param, p)
                 && replace.set(f, param, v)
             {
                 gone[b].push(p);
+            } else if f.ty(param) == Type::BOOL
+                && let Some(given) = given(f, &mut replace, &incoming[b], p)
+            {
+                match seen.iter().find(|s| s.0 == given) {
+                    Some((_, first)) if replace.set(f, param, *first) => gone[b].push(p),
+                    Some(_) => {}
+                    None => seen.push((given, param)),
+                }
             }
         }
     }
@@ -51,6 +61,16 @@ pub fn run(f: &mut Function) -> bool {
         }
     }
     true
+}
+
+/// What a parameter gets on each way.
+fn given(f: &Function, replace: &mut Replace, from: &[(usize, usize)], n: usize) -> Option<Vec<Value>> {
+    let mut out = Vec::with_capacity(from.len());
+    for (b, t) in from {
+        let last = f.blocks[*b].insts.last()?;
+        out.push(replace.resolve(*f.insts[last.index()].targets[*t].args.get(n)?));
+    }
+    Some(out)
 }
 
 /// The one value that a parameter gets from outside itself.

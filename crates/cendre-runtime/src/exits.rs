@@ -9,6 +9,7 @@ use cendre_codegen::{ExitTable, Row, Word};
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
+use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::ThreadState;
 
@@ -22,9 +23,12 @@ unsafe fn restore(ts: *mut ThreadState, fr: *mut Frame, row: &Row, words: *const
             words = words.add(1);
             word
         };
-        for &(slot, kind) in &row.stale {
-            let word = next();
-            match kind {
+        for e in &row.stale {
+            let (slot, word) = (e.slot, next());
+            if e.unless && next() & 0xff != 0 {
+                continue;
+            }
+            match e.kind {
                 Word::Float => numbers::sync_float(ts, fr, slot.into(), f64::from_bits(word)),
                 Word::Bool => numbers::sync_bool(ts, fr, slot.into(), word),
                 _ => numbers::sync_int(ts, fr, slot.into(), word as i64),
@@ -32,11 +36,19 @@ unsafe fn restore(ts: *mut ThreadState, fr: *mut Frame, row: &Row, words: *const
         }
         let base = Frame::stack_base(fr);
         for (n, kind) in row.stack.iter().enumerate() {
+            if let Word::Same(of) = kind {
+                let o = (*base.add(*of as usize)).as_ptr();
+                *base.add(n) = StackRef::from_steal_or_null(refcount::new_ref(o));
+                continue;
+            }
             let word = next();
             let object = word as *mut PyObject;
             *base.add(n) = match kind {
                 Word::Int => StackRef::from_steal_or_null(numbers::box_int_keeping(word as i64)),
                 Word::Float => StackRef::from_steal_or_null(numbers::box_float_keeping(f64::from_bits(word))),
+                Word::IntIn(slot) => StackRef::from_steal_or_null(numbers::home_int(ts, fr, (*slot).into(), word as i64)),
+                Word::FloatIn(slot) => StackRef::from_steal_or_null(numbers::home_float(ts, fr, (*slot).into(), f64::from_bits(word))),
+                Word::Same(_) => StackRef::NULL,
                 Word::Bool => StackRef::from_borrow(if word != 0 { ffi::Py_True() } else { ffi::Py_False() }),
                 Word::Raw => StackRef(word as usize),
                 Word::Owned => StackRef::from_steal_or_null(object),

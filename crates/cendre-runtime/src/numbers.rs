@@ -159,6 +159,34 @@ pub(crate) unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame,
     unsafe { put(fr, slot, ffi::PyBool_FromLong((x & 0xff) as i64)) }
 }
 
+/// The object of a number whose home is a slot: what lies there, unless that is another number (somebody has written to the frame): then
+/// a box of its own. A new reference.
+pub(crate) unsafe extern "C" fn home_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: i64) -> *mut PyObject {
+    // SAFETY: called by machine code for its own frame.
+    unsafe {
+        let o = (*Frame::locals(fr).add(slot as usize)).as_ptr();
+        if !o.is_null() && refcount::type_of(o) == &raw mut ffi::PyLong_Type {
+            let mut overflow = 0;
+            if ffi::PyLong_AsLongLongAndOverflow(o, &mut overflow) == x && overflow == 0 {
+                return refcount::new_ref(o);
+            }
+        }
+        box_int_keeping(x)
+    }
+}
+
+/// The same of a double: the same bits.
+pub(crate) unsafe extern "C" fn home_float(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: f64) -> *mut PyObject {
+    // SAFETY: called by machine code for its own frame.
+    unsafe {
+        let o = (*Frame::locals(fr).add(slot as usize)).as_ptr();
+        if !o.is_null() && refcount::type_of(o) == &raw mut ffi::PyFloat_Type && ffi::PyFloat_AsDouble(o).to_bits() == x.to_bits() {
+            return refcount::new_ref(o);
+        }
+        box_float_keeping(x)
+    }
+}
+
 /// 1 if dropping what a slot holds runs no code: nothing, a borrowed reference, or an object of a class without finaliser.
 unsafe extern "C" fn slot_is_plain(_ts: *mut ThreadState, fr: *mut Frame, slot: u64) -> i32 {
     // SAFETY: called by machine code for its own frame; the classes are static.
@@ -266,7 +294,7 @@ extern "C" fn float_pow(x: f64, y: f64) -> u64 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 18]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 20]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -276,6 +304,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("sync_int", sync_int as *const () as usize),
             ("sync_float", sync_float as *const () as usize),
             ("sync_bool", sync_bool as *const () as usize),
+            ("home_int", home_int as *const () as usize),
+            ("home_float", home_float as *const () as usize),
             ("slot_is_plain", slot_is_plain as *const () as usize),
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),

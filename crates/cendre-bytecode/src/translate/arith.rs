@@ -6,7 +6,7 @@ use super::state::{Kind, Val};
 use super::{Refusal, Translator};
 use crate::facts::FloatSide;
 use crate::{Instr, Opcode};
-use cendre_ir::{Cond, Imm, ObjId, Op, Value};
+use cendre_ir::{Cond, Def, Imm, ObjId, Op, Value};
 
 /// `NB_*` of BINARY_OP's oparg, in-place ones folded onto the others.
 mod nb {
@@ -200,6 +200,9 @@ impl Translator<'_> {
             let y = self.to_int(right)?;
             let state = op.is(cendre_ir::effect::LEAVES).then(|| self.before());
             let v = self.value(op, Imm::None, &[x, y], state);
+            if left.kind == Kind::Object || left.home.is_some() {
+                self.leave_if_same(op, x, y, v);
+            }
             return Some(Val::number(Kind::Int, v));
         }
         let op = float_op(nb)?;
@@ -208,6 +211,50 @@ impl Translator<'_> {
         let state = op.is(cendre_ir::effect::LEAVES).then(|| self.before());
         let v = self.value(op, Imm::None, &[x, y], state);
         Some(Val::number(Kind::Float, v))
+    }
+
+    /// Where CPython's answer is the very object on the left: `x % y` of which y has several digits and x is less, `x >> 0` of a negative
+    /// x of several digits.
+    fn leave_if_same(&mut self, op: Op, x: Value, y: Value, result: Value) {
+        const DIGIT: i64 = 1 << 30;
+        let constant = match self.f.values[y.index()].def {
+            Def::Result(i, _) if self.f.insts[i.index()].op == Op::ConstInt => self.f.insts[i.index()].imm.clone(),
+            _ => Imm::None,
+        };
+        match (op, constant) {
+            (Op::IMod, Imm::Int(n)) if n.unsigned_abs() < DIGIT.unsigned_abs() => {}
+            (Op::IShr, Imm::Int(n)) if n != 0 => {}
+            (Op::IMod, _) => {
+                let (most, least) = (self.const_int(256), self.const_int(-5));
+                let (many, minus) = (self.const_int(DIGIT), self.const_int(-DIGIT));
+                self.leave_if(&[(Cond::Eq, result, x), (Cond::Gt, x, most), (Cond::Ge, y, many)]);
+                self.leave_if(&[(Cond::Eq, result, x), (Cond::Lt, x, least), (Cond::Le, y, minus)]);
+            }
+            (Op::IShr, _) => {
+                let (zero, minus) = (self.const_int(0), self.const_int(-DIGIT));
+                self.leave_if(&[(Cond::Le, x, minus), (Cond::Eq, y, zero)]);
+            }
+            _ => {}
+        }
+    }
+
+    /// Leaves to before the bytecode if all of these hold.
+    fn leave_if(&mut self, conditions: &[(Cond, Value, Value)]) {
+        let state = self.before();
+        let behind = self.f.block();
+        for (cond, a, b) in conditions {
+            let holds = self.value(Op::ICmp, Imm::Cond(*cond), &[*a, *b], None);
+            let (yes, no) = self.branch(holds);
+            self.jump_to(no, behind, vec![]);
+            self.f.blocks[yes.index()].cold = true;
+            self.at = Some(yes);
+        }
+        let never = self.constant(Op::ConstBool, Imm::Bool(false));
+        self.emit(Op::GuardTrue, Imm::None, &[never], 0, Some(state));
+        if let Some(at) = self.at {
+            self.jump_to(at, behind, vec![]);
+        }
+        self.at = Some(behind);
     }
 
     /// As a double: a float, an int, or (`Kind::Object`) what turns out to be one of them.

@@ -6,7 +6,7 @@ use super::state::{Kind, Val};
 use super::{Refusal, Translator};
 use crate::facts::ObjFact;
 use crate::{Instr, Opcode};
-use cendre_ir::{Cond, Def, Imm, ObjId, Op, Type, Value};
+use cendre_ir::{Cond, Imm, ObjId, Op, Type, Value};
 
 /// Byte offset of the managed dict pointer, before the object.
 const MANAGED_DICT: i64 = -24;
@@ -233,11 +233,7 @@ impl Translator<'_> {
 
     /// Is it a number that nobody has seen as an object yet, and that may need a box of its own?
     fn is_unseen(&self, v: Val) -> bool {
-        let small = |v: Value| match self.f.values[v.index()].def {
-            Def::Result(i, _) => matches!(self.f.insts[i.index()].imm, Imm::Int(-5..=256)) && self.f.insts[i.index()].op == Op::ConstInt,
-            Def::Param(..) => false,
-        };
-        matches!(v.kind, Kind::Int | Kind::Float) && v.home.is_none() && !small(v.v)
+        matches!(v.kind, Kind::Int | Kind::Float) && v.home.is_none() && !self.is_small(v.v)
     }
 
     /// STORE_ATTR of such a number: into the old one, if only the attribute refers to that.

@@ -156,7 +156,7 @@ impl Translator<'_> {
     }
 
     /// What number the consumer of a call's result, which is on top at `unit`, has seen so far, if it is one of the arithmetic right behind.
-    fn number_wanted(&self, unit: u32) -> Option<Kind> {
+    pub(super) fn number_wanted(&self, unit: u32) -> Option<Kind> {
         if self.facts.is_generic(unit) {
             return None;
         }

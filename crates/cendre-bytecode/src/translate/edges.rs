@@ -22,6 +22,8 @@ pub(crate) struct Edge {
 pub(crate) struct LocalShape {
     number: Option<Kind>,
     stale: bool,
+    /// Stale on some ways only: a truth value says so.
+    unless: bool,
     plain: bool,
 }
 
@@ -30,6 +32,10 @@ pub(crate) struct LocalShape {
 pub(crate) struct EntryShape {
     kind: Kind,
     class: Option<u64>,
+    /// A number whose object is that of a local.
+    home: Option<u32>,
+    /// A number that arithmetic consumes: which object it is does not matter.
+    bare: bool,
 }
 
 #[derive(Clone, Debug)]
@@ -217,13 +223,14 @@ impl Translator<'_> {
         let mut locals = Vec::with_capacity(leader.locals.len());
         for l in &leader.locals {
             let number = l.number.map(|k| (k, self.f.param(block, type_of(k, None))));
-            locals.push(Local { cached: None, number, stale: l.stale, plain: l.plain });
+            let unless = l.unless.then(|| self.f.param(block, Type::BOOL));
+            locals.push(Local { cached: None, number, stale: l.stale, unless, plain: l.plain });
         }
         let mut stack = Vec::with_capacity(leader.stack.len());
         for e in &leader.stack {
             let v = self.f.param(block, type_of(e.kind, e.class));
             let own = matches!(e.kind, Kind::Object | Kind::Nullable);
-            stack.push(Val { kind: e.kind, class: e.class, ..Val::object(v, own) });
+            stack.push(Val { kind: e.kind, class: e.class, home: e.home, ..Val::object(v, own) });
         }
         let untraced = leader.untraced;
         self.leaders.insert(unit, leader);
@@ -260,15 +267,30 @@ impl Translator<'_> {
                 let stale = number.is_some() && (inside.iter().any(|e| at(e).stale) || self.hints.stale.contains_key(&(unit, n)));
                 let plain = !self.hints.rough.contains_key(&(unit, n))
                     && (stale || hint.is_some_and(|h| h != Hint::Memory) || inside.iter().all(|e| at(e).plain));
-                LocalShape { number, stale, plain }
+                // Whether a truth value can hold no object; a number on a way from outside has one.
+                let current = |e: &Edge| {
+                    let l = e.state.locals[n as usize];
+                    !l.stale || l.unless.is_some()
+                };
+                let unless =
+                    stale && number != Some(Kind::Bool) && (edges.iter().any(current) || self.hints.unless.contains_key(&(unit, n)));
+                LocalShape { number, stale, unless, plain }
             })
             .collect::<Vec<_>>();
+        // For what is on top: `number_wanted` looks at what lies below.
+        self.stack.clone_from(&inside[0].state.stack);
+        self.stack.pop();
         let stack = (0..inside[0].state.stack.len())
             .map(|n| {
                 let at = |e: &&Edge| e.state.stack[n];
                 let boxed = self.hints.stack.contains_key(&(unit, n as u32));
                 let first = at(&inside[0]);
                 let same_kind = inside.iter().all(|e| at(e).kind == first.kind);
+                let number = same_kind && matches!(first.kind, Kind::Int | Kind::Float);
+                let bare = number && !boxed && n + 1 == inside[0].state.stack.len() && self.number_wanted(unit) == Some(first.kind);
+                let one_home = inside.iter().all(|e| at(e).home == first.home);
+                let home = first.home.filter(|_| number && one_home && !bare);
+                let boxed = boxed || number && !bare && !one_home;
                 let class = if !boxed && inside.iter().all(|e| at(e).class == first.class) { first.class } else { None };
                 let kind = match first.kind {
                     k if same_kind && !(boxed && k.is_number()) => k,
@@ -276,7 +298,7 @@ impl Translator<'_> {
                     _ => Kind::Nullable,
                 };
                 let kind = if kind == Kind::Null { Kind::Nullable } else { kind };
-                EntryShape { kind, class: if kind == Kind::Object { class } else { None } }
+                EntryShape { kind, class: if kind == Kind::Object { class } else { None }, home, bare }
             })
             .collect();
         Leader { block: self.f.block(), locals, stack, untraced: inside.iter().all(|e| e.state.untraced) }
@@ -296,6 +318,13 @@ impl Translator<'_> {
         self.locals = edge.state.locals;
         let traced = std::mem::replace(&mut self.untraced, edge.state.untraced && !leader.untraced);
         self.trace();
+        // Entries that become objects first: the slots of locals may get theirs by it.
+        for n in 0..leader.stack.len() {
+            let v = self.stack[n];
+            if leader.stack[n].kind == Kind::Object && matches!(v.kind, Kind::Int | Kind::Float) {
+                self.stack[n] = self.make_own(v);
+            }
+        }
         let mut args = Vec::new();
         for n in 0..leader.locals.len() {
             let shape = leader.locals[n];
@@ -340,6 +369,7 @@ impl Translator<'_> {
                         self.edge_sync(local, unit);
                     }
                     args.push(v);
+                    self.edge_unless(unit, local, shape, &mut args);
                 }
                 _ => {
                     let forced = self.hints.locals.get(&(unit, local)) == Some(&Hint::Force(kind));
@@ -350,13 +380,20 @@ impl Translator<'_> {
                     self.edge_sync(local, unit);
                     let v = self.unbox_slot(local, kind, unit);
                     args.push(v);
+                    self.edge_unless(unit, local, shape, &mut args);
                 }
             }
         }
         for (n, shape) in leader.stack.iter().enumerate() {
             let v = self.stack[n];
             let v = match (shape.kind, v.kind) {
-                (a, b) if a == b && a.is_number() => v,
+                (a, b) if a == b && a.is_number() => {
+                    if a != Kind::Bool && !shape.bare && v.home != shape.home {
+                        self.hints.stack.insert((unit, n as u32), ());
+                        self.hints.changed = true;
+                    }
+                    v
+                }
                 (Kind::Word, Kind::Word) => v,
                 (Kind::Nullable, Kind::Null | Kind::Nullable | Kind::Object) => self.make_own(v),
                 (Kind::Object, Kind::Object) | (Kind::Object, Kind::Int | Kind::Float | Kind::Bool) => {
@@ -386,12 +423,13 @@ impl Translator<'_> {
                         _ => Op::UnboxBool,
                     };
                     let x = self.value(op, Imm::None, &[v.v], Some(state));
-                    self.stack[n] = Val::number(k, x);
+                    let number = Val { home: shape.home, ..Val::number(k, x) };
+                    self.stack[n] = number;
                     if v.own {
                         let state = self.dropping(true);
                         self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
                     }
-                    Val::number(k, x)
+                    number
                 }
                 _ => {
                     self.hints.stack.insert((unit, n as u32), ());
@@ -408,6 +446,21 @@ impl Translator<'_> {
         (self.stack, self.locals) = saved;
         self.untraced = traced;
         self.at = saved_at;
+    }
+
+    /// Says to the leader whether a local that is stale there arrives with its object in the slot.
+    fn edge_unless(&mut self, unit: u32, local: u32, shape: LocalShape, args: &mut Vec<ir::Value>) {
+        let l = self.locals[local as usize];
+        if shape.unless {
+            let current = match l.unless {
+                Some(v) if l.stale => v,
+                _ => self.constant(Op::ConstBool, Imm::Bool(!l.stale)),
+            };
+            args.push(current);
+        } else if shape.stale && shape.number != Some(Kind::Bool) && (!l.stale || l.unless.is_some()) {
+            self.hints.unless.insert((unit, local), ());
+            self.hints.changed = true;
+        }
     }
 
     fn is_loop_head(&self, unit: u32) -> bool {
@@ -429,16 +482,9 @@ impl Translator<'_> {
     }
 
     fn edge_sync(&mut self, local: u32, unit: u32) {
-        let l = self.locals[local as usize];
-        if let (true, Some((kind, v))) = (l.stale, l.number) {
+        if self.locals[local as usize].stale {
             let state = self.here(unit);
-            let op = match kind {
-                Kind::Float => Op::SyncFloat,
-                Kind::Bool => Op::SyncBool,
-                _ => Op::SyncInt,
-            };
-            self.emit(op, Imm::Slot(local), &[v], 0, Some(state));
-            self.locals[local as usize].stale = false;
+            self.sync_with(local, state);
         }
     }
 

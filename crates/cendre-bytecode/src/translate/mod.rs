@@ -27,7 +27,7 @@ mod values;
 use crate::facts::{CodeFacts, Facts, Known};
 use crate::{ExceptionTable, Instr, Opcode, decode};
 use cendre_ir::hash::HashMap;
-use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, State, Value};
+use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, Stale, State, Value};
 use flow::Flow;
 use state::{Abstract, Kind, Local, Val};
 use std::fmt;
@@ -82,6 +82,8 @@ pub(crate) struct Hints {
     pub locals: HashMap<(u32, u32), Hint>,
     /// Unboxed locals that arrive stale on some edge.
     pub stale: HashMap<(u32, u32), ()>,
+    /// Stale ones that arrive with their object in the slot on some edge that was not known at first.
+    pub unless: HashMap<(u32, u32), ()>,
     /// Slots that are not plain at a leader.
     pub rough: HashMap<(u32, u32), ()>,
     /// Entries of the eval stack that must be boxed objects without a known class.
@@ -114,7 +116,7 @@ pub(crate) struct Translator<'a> {
     pub handlers: HashMap<(u32, u32, bool), ir::Block>,
     consts: HashMap<(u8, u64), (ir::Block, Value)>,
     /// Stale locals at the drops of the present instruction that may have run a finaliser.
-    looked: Option<Vec<(u32, Value)>>,
+    looked: Option<Vec<Stale>>,
     /// By number of the await: the code object of the function that is probably called.
     pub awaited: HashMap<u32, ObjId>,
     /// Globals are read through cells: every way in checks that the frame's globals are the ones.
@@ -317,11 +319,16 @@ impl Translator<'_> {
     // ---- frame states --------------------------------------------------------------------------------------------
 
     fn stack_entries(stack: &[Val]) -> Vec<ir::StackEntry> {
-        stack.iter().map(|v| ir::StackEntry { value: v.v, own: v.own }).collect()
+        let home = |v: &Val| v.home.filter(|_| matches!(v.kind, Kind::Int | Kind::Float));
+        stack.iter().map(|v| ir::StackEntry { home: home(v), ..ir::StackEntry::new(v.v, v.own) }).collect()
     }
 
-    fn stale(&self) -> Vec<(u32, Value)> {
-        self.locals.iter().enumerate().filter(|(_, l)| l.stale).filter_map(|(n, l)| l.number.map(|(_, v)| (n as u32, v))).collect()
+    fn stale(&self) -> Vec<Stale> {
+        let stale = |(n, l): (usize, &Local)| {
+            let (_, value) = l.number.filter(|_| l.stale)?;
+            Some(Stale { slot: n as u32, value, unless: l.unless })
+        };
+        self.locals.iter().enumerate().filter_map(stale).collect()
     }
 
     fn handler(&mut self, unit: u32) -> Option<ir::Handler> {
@@ -386,20 +393,25 @@ impl Translator<'_> {
 
     /// Makes one local current.
     pub fn sync(&mut self, local: u32) {
-        let l = self.locals[local as usize];
-        if let (true, Some((kind, v))) = (l.stale, l.number) {
+        if self.locals[local as usize].stale {
             let state = self.raising();
-            let op = match kind {
-                Kind::Float => Op::SyncFloat,
-                Kind::Bool => Op::SyncBool,
-                _ => Op::SyncInt,
-            };
-            self.emit(op, Imm::Slot(local), &[v], 0, Some(state));
-            let l = &mut self.locals[local as usize];
-            l.stale = false;
-            l.cached = None;
+            self.sync_with(local, state);
             self.before = None;
         }
+    }
+
+    /// The same, with the state of what may raise.
+    fn sync_with(&mut self, local: u32, state: State) {
+        let l = &mut self.locals[local as usize];
+        let Some((kind, v)) = l.number.filter(|_| l.stale) else { return };
+        let op = match kind {
+            Kind::Float => Op::SyncFloat,
+            Kind::Bool => Op::SyncBool,
+            _ => Op::SyncInt,
+        };
+        let args: Vec<Value> = [v].into_iter().chain(l.unless).collect();
+        (l.stale, l.unless, l.cached) = (false, None, None);
+        self.emit(op, Imm::Slot(local), &args, 0, Some(state));
     }
 
     /// Something non-trivial was dropped: `check_looked` follows before the next instruction.
@@ -479,6 +491,7 @@ impl Translator<'_> {
                 self.stack.push(Val::null(v));
             }
             Copy => {
+                self.box_for_copy(i)?;
                 let v = self.peek(i.arg as usize)?;
                 // The compiler has proven that what is lent outlives its copies as well.
                 let copy = if v.kind == Kind::Object && !v.own { v } else { self.duplicate(v) };

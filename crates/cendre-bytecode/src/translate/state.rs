@@ -35,7 +35,7 @@ pub(crate) struct Val {
     pub literal: Option<u64>,
     /// The object that it probably is (a global's present value): to be guarded before use.
     pub likely: Option<u64>,
-    /// The local it was loaded from.
+    /// The local it was loaded from. A number's object is the one in that local's slot, once that is current: nobody has stored there since (`unhome`).
     pub home: Option<u32>,
     /// An int constant's value, where the object is a literal.
     pub int: Option<i64>,
@@ -72,8 +72,10 @@ pub(crate) struct Local {
     pub cached: Option<Val>,
     /// The local's value, unboxed.
     pub number: Option<(Kind, Value)>,
-    /// The slot does not hold `number` yet.
+    /// The slot does not hold `number` yet,
     pub stale: bool,
+    /// unless this truth value is true: paths have met, and on some of them it does.
+    pub unless: Option<Value>,
     /// What the slot holds can be dropped without running code.
     pub plain: bool,
 }

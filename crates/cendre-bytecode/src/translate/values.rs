@@ -2,13 +2,13 @@
 //!
 //! Invariant: an entry of the eval stack owns its reference or borrows it from something that outlives it (a slot whose
 //! old value CPython keeps, a constant). A computed number gets one box: all that need it as an object take that one from the
-//! local's slot, so that identity stays what the program sees under CPython.
+//! local's slot, its home, so that identity stays what the program sees under CPython (docs/internals/frontend.md).
 
 use super::state::{Kind, Local, Val};
 use super::{Refusal, Translator, underflow};
 use crate::facts::Const;
 use crate::{Edge, Instr, Opcode};
-use cendre_ir::{Imm, InstData, ObjId, Op, Type, Value};
+use cendre_ir::{Def, Imm, InstData, ObjId, Op, Type, Value};
 
 /// Locals that are kept unboxed at a time, about.
 const MOST_UNBOXED: usize = 24;
@@ -147,11 +147,7 @@ impl Translator<'_> {
             }
             Kind::Int | Kind::Float => {
                 if let Some(home) = v.home {
-                    let l = self.locals[home as usize];
-                    if l.number.map(|n| n.1) == Some(v.v) {
-                        self.sync(home);
-                        return self.slot_object(home, self.class_of_kind(v.kind));
-                    }
+                    return self.home_object(home, v);
                 }
                 let state = self.raising();
                 let op = if v.kind == Kind::Int { Op::BoxInt } else { Op::BoxFloat };
@@ -160,6 +156,54 @@ impl Translator<'_> {
                 Val { own: true, class, ..Val::object(o, true) }
             }
         }
+    }
+
+    /// The object of a number that has a home: the one in the local's slot.
+    fn home_object(&mut self, home: u32, v: Val) -> Val {
+        self.sync(home);
+        let class = self.class_of_kind(v.kind);
+        let l = self.locals[home as usize];
+        if l.number.map(|n| n.1) == Some(v.v) {
+            return self.slot_object(home, class);
+        }
+        // Unknown code has run since it was loaded, or paths have met: the slot has its object still, unless somebody wrote to the frame.
+        let slot = self.const_int(i64::from(home));
+        let helper = if v.kind == Kind::Int { "home_int" } else { "home_float" };
+        let state = self.raising();
+        let o = self.emit(Op::CallQuiet, Imm::Helper(helper), &[slot, v.v], 0, Some(state)).unwrap_or(v.v);
+        Val { class, ..Val::object(o, true) }
+    }
+
+    /// Is it one of the ints of which CPython has one object each?
+    pub fn is_small(&self, v: Value) -> bool {
+        match self.f.values[v.index()].def {
+            Def::Result(i, _) => matches!(self.f.insts[i.index()].imm, Imm::Int(-5..=256)) && self.f.insts[i.index()].op == Op::ConstInt,
+            Def::Param(..) => false,
+        }
+    }
+
+    /// COPY of a number that is no object yet: it becomes one, so that both are the same, unless nobody can tell: one of them gets
+    /// a home at once, or is only looked at as a number. (Where both are used as numbers only, a pass takes the box away again.)
+    pub fn box_for_copy(&mut self, i: &Instr) -> Result<(), Refusal> {
+        let v = self.peek(i.arg as usize)?;
+        if !matches!(v.kind, Kind::Int | Kind::Float) || v.home.is_some() || self.is_small(v.v) {
+            return Ok(());
+        }
+        use Opcode::*;
+        let one = match self.instrs.get(self.flow.index_of(i.start) + 1) {
+            Some(next) if self.flow.is_leader(next.start) => false,
+            Some(next) => match next.base {
+                StoreFast | StoreFastLoadFast | StoreFastStoreFast | ToBool | PopJumpIfNone | PopJumpIfNotNone => i.arg == 1,
+                _ => false,
+            },
+            None => false,
+        };
+        if !one {
+            let o = self.make_own(v);
+            let at = self.stack.len() - i.arg as usize;
+            self.stack[at] = o;
+        }
+        Ok(())
     }
 
     pub fn class_of_kind(&self, kind: Kind) -> Option<u64> {
@@ -307,8 +351,8 @@ impl Translator<'_> {
         let mut v = self.pop()?;
         let at = n as usize;
         if matches!(v.kind, Kind::Int | Kind::Float) {
-            // A copy of another local: both must show the same object.
-            let copied = v.home.is_some_and(|h| h != n && self.locals[h as usize].number.map(|x| x.1) == Some(v.v));
+            // A copy of a local: both must show the same object.
+            let copied = v.home.is_some();
             let same = v.home == Some(n) && self.locals[at].number.map(|x| x.1) == Some(v.v);
             if same {
                 return Ok(()); // x = x
@@ -322,7 +366,8 @@ impl Translator<'_> {
             if !copied && !many && self.locals[at].plain {
                 // The old box in the slot may still be borrowed by the stack: then it must not be overwritten in place.
                 if !self.stack.iter().any(|e| e.home == Some(n) && e.kind == Kind::Object && !e.own) {
-                    self.locals[at] = Local { cached: None, number: Some((v.kind, v.v)), stale: true, plain: true };
+                    self.locals[at] = Local { cached: None, number: Some((v.kind, v.v)), stale: true, unless: None, plain: true };
+                    self.give_home(v, n);
                     return Ok(());
                 }
             }
@@ -331,6 +376,9 @@ impl Translator<'_> {
             self.put(n, o);
             if !many {
                 self.locals[at].number = Some(number);
+            }
+            if !copied {
+                self.give_home(v, n);
             }
             return Ok(());
         }
@@ -357,12 +405,19 @@ impl Translator<'_> {
         Ok(())
     }
 
+    /// Copies of a number that was just stored to a local have their object there.
+    fn give_home(&mut self, v: Val, n: u32) {
+        if !self.is_small(v.v) {
+            self.stack.iter_mut().filter(|e| e.v == v.v && e.kind == v.kind && e.home.is_none()).for_each(|e| e.home = Some(n));
+        }
+    }
+
     /// Entries of the stack that count on a local's slot for their box lose it.
     fn unhome(&mut self, n: u32) {
         // Box them first, while the slot still can tell: identity must be that of the local's object.
         for k in 0..self.stack.len() {
             let v = self.stack[k];
-            if v.home == Some(n) && v.kind.is_number() && self.locals[n as usize].number.map(|x| x.1) == Some(v.v) {
+            if v.home == Some(n) && v.kind.is_number() {
                 let o = self.make_own(v);
                 self.stack[k] = Val { home: None, ..o };
                 self.before = None;
@@ -386,7 +441,7 @@ impl Translator<'_> {
         }
         let cached = Val { own: false, home: Some(n), ..o };
         let is_plain = self.is_leaf_class(o.class);
-        self.locals[n as usize] = Local { cached: Some(cached), number: None, stale: false, plain: is_plain };
+        self.locals[n as usize] = Local { cached: Some(cached), number: None, stale: false, unless: None, plain: is_plain };
     }
 
     pub fn load_fast_and_clear(&mut self, n: u32) -> Result<(), Refusal> {
@@ -415,14 +470,20 @@ impl Translator<'_> {
 
     pub fn return_value(&mut self) -> Result<(), Refusal> {
         let v = self.pop()?;
-        // Numbers go back unboxed to callers that take them.
-        let raw = matches!(v.kind, Kind::Int | Kind::Float);
-        let o = if raw { v } else { self.make_own(v) };
+        // Numbers go back unboxed to callers that take them; the others get the object that there is, if somebody may have seen it.
+        let number = matches!(v.kind, Kind::Int | Kind::Float);
+        let own = |l: &Local| l.number.map(|x| x.1) == Some(v.v);
+        let seen = v.home.filter(|h| number && !(self.locals[*h as usize].stale && self.locals[*h as usize].unless.is_none()));
+        let (op, imm, o) = match seen {
+            Some(h) if own(&self.locals[h as usize]) => (Op::ReturnLocal, Imm::Slot(h), v),
+            None if number => (Op::Return, Imm::None, v),
+            _ => (Op::Return, Imm::None, self.make_own(v)),
+        };
         let rest = std::mem::take(&mut self.stack);
         self.drop_values(&rest);
         self.trace();
         let state = self.dropping(false);
-        self.emit(Op::Return, Imm::None, &[o.v], 0, Some(state));
+        self.emit(op, imm, &[o.v], 0, Some(state));
         self.at = None;
         Ok(())
     }

@@ -54,11 +54,34 @@ impl Lower<'_> {
 
     /// `return` of a number: unboxed if the caller takes it, else its box. Ends in the block where the box is known.
     pub(super) fn boxed_return(&mut self, i: &InstData, v: ir::Value) -> Result<ir::Value, CodegenError> {
+        if !self.raw_return(i, v) {
+            return Ok(v);
+        }
+        let kinds = self.kinds(i.args[0]);
+        let o = if kinds == Kinds::FLOAT64 { self.call_helper("box_float", &[v], Ret::Word)?[0] } else { self.box_int(v)? };
+        let exit = self.exit(super::ExitKey::raise(i, true)?);
+        self.branch_unless(o, exit);
+        Ok(o)
+    }
+
+    /// `return.local`: the object in the local's slot, a reference of its own.
+    pub(super) fn returned_local(&mut self, i: &InstData, v: ir::Value) -> Result<ir::Value, CodegenError> {
+        let Imm::Slot(slot) = i.imm else { return bad(i) };
+        self.raw_return(i, v);
+        let state = self.state(i)?.clone();
+        self.sync_one(&state, slot)?;
+        let o = self.slot_object(self.slot(slot));
+        self.incref(o);
+        Ok(o)
+    }
+
+    /// Returns a number as it is to a caller that takes numbers, and goes on for the others; false: it is none.
+    fn raw_return(&mut self, i: &InstData, v: ir::Value) -> bool {
         let kinds = self.kinds(i.args[0]);
         let unboxed = match kinds {
             Kinds::INT64 => tag::RETURNED_INT,
             Kinds::FLOAT64 => tag::RETURNED_FLOAT,
-            _ => return Ok(v),
+            _ => return false,
         };
         let (raw, boxed) = (self.new_block(), self.new_block());
         let takes = self.takes_numbers;
@@ -68,10 +91,7 @@ impl Lower<'_> {
         let t = self.iconst(unboxed);
         self.b.ins().return_(&[t, bits]);
         self.b.switch_to_block(boxed);
-        let o = if kinds == Kinds::FLOAT64 { self.call_helper("box_float", &[v], Ret::Word)?[0] } else { self.box_int(v)? };
-        let exit = self.exit(super::ExitKey::raise(i, true)?);
-        self.branch_unless(o, exit);
-        Ok(o)
+        true
     }
 
     /// `ret.int`, `ret.float`: the number, or out of an object.

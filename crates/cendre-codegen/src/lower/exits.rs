@@ -5,9 +5,9 @@
 //! every value it spills is known. A value of a state dominates all users of the state, hence also their common exit.
 
 use super::{Lower, Ret};
-use crate::{CodegenError, Exit, Row, Word, fault, tag};
+use crate::{CodegenError, Exit, Row, StaleWord, Word, fault, tag};
 use cendre_ir::hash::HashMap;
-use cendre_ir::{FrameState, InstData, Kinds, Op, State};
+use cendre_ir::{FrameState, InstData, Kinds, Op, Stale, State};
 use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
 
 /// Bits of an exit's number where it is told together with its row.
@@ -236,12 +236,27 @@ impl Lower<'_> {
     fn row(&mut self, state: &FrameState) -> Result<i64, CodegenError> {
         let mut at = 0;
         let mut stale = Vec::with_capacity(state.stale.len());
-        for &(slot, v) in state.stale.iter().skip(usize::from(fault::is(fault::STALE))) {
-            stale.push((slot, self.store_word(v, false, &mut at)?));
+        for e in state.stale.iter().skip(usize::from(fault::is(fault::STALE))) {
+            let kind = self.store_word(e.value, false, &mut at)?;
+            if let Some(v) = e.unless {
+                let current = self.flag(v);
+                let current = self.b.ins().uextend(types::I64, current);
+                self.put_word(current, &mut at);
+            }
+            stale.push(StaleWord { slot: e.slot, kind, unless: e.unless.is_some() });
         }
         let mut stack = Vec::with_capacity(state.stack.len());
         for e in &state.stack {
-            stack.push(self.store_word(e.value, e.own, &mut at)?);
+            if let Some(n) = e.twin {
+                stack.push(Word::Same(n));
+                continue;
+            }
+            let word = self.store_word(e.value, e.own, &mut at)?;
+            stack.push(match (word, e.home) {
+                (Word::Int, Some(slot)) => Word::IntIn(slot),
+                (Word::Float, Some(slot)) => Word::FloatIn(slot),
+                (word, _) => word,
+            });
         }
         self.words_size = self.words_size.max(at as u32);
         let row = Row {
@@ -257,9 +272,7 @@ impl Lower<'_> {
 
     fn store_word(&mut self, v: cendre_ir::Value, own: bool, at: &mut i32) -> Result<Word, CodegenError> {
         let x = self.helper_arg(v);
-        let words = self.words();
-        self.b.ins().stack_store(types::I64, x, words, *at);
-        *at += 8;
+        self.put_word(x, at);
         Ok(match self.f.ty(v).kinds {
             Kinds::INT64 => Word::Int,
             Kinds::FLOAT64 => Word::Float,
@@ -268,6 +281,12 @@ impl Lower<'_> {
             _ if own => Word::Owned,
             _ => Word::Borrowed,
         })
+    }
+
+    fn put_word(&mut self, x: ir::Value, at: &mut i32) {
+        let words = self.words();
+        self.b.ins().stack_store(types::I64, x, words, *at);
+        *at += 8;
     }
 
     /// The place of the words; its size is set when all exits are known.
@@ -319,10 +338,34 @@ impl Lower<'_> {
 
     /// Boxes the stale locals into their slots.
     pub fn sync_stale(&mut self, state: &FrameState) -> Result<(), CodegenError> {
-        for &(slot, v) in &state.stale {
-            self.sync_slot(slot, v)?;
+        for e in &state.stale {
+            self.sync_stale_one(e)?;
         }
         Ok(())
+    }
+
+    /// The same of one of them.
+    fn sync_stale_one(&mut self, e: &Stale) -> Result<(), CodegenError> {
+        let Some(current) = e.unless else {
+            self.sync_slot(e.slot, e.value)?;
+            return Ok(());
+        };
+        let (stale, done) = (self.cold_block(), self.cold_block());
+        let current = self.flag(current);
+        self.b.ins().brif(current, done, &[], stale, &[]);
+        self.b.switch_to_block(stale);
+        self.sync_slot(e.slot, e.value)?;
+        self.jump(done, &[]);
+        self.b.switch_to_block(done);
+        Ok(())
+    }
+
+    /// Makes one slot current, if the state says that it may not be.
+    pub fn sync_one(&mut self, state: &FrameState, slot: u32) -> Result<(), CodegenError> {
+        match state.stale.iter().find(|e| e.slot == slot) {
+            Some(e) => self.sync_stale_one(e),
+            None => Ok(()),
+        }
     }
 
     /// Boxes an unboxed value into a slot, out of line. Answers the helper's status (-1: no memory, exception set).
@@ -341,24 +384,37 @@ impl Lower<'_> {
     /// Writes the state's eval stack to memory and `stackpointer` behind it.
     pub fn spill(&mut self, state: &FrameState) -> Result<(), CodegenError> {
         for (n, e) in state.stack.iter().enumerate() {
-            let word = match self.f.ty(e.value).kinds {
-                Kinds::INT64 => {
+            let kinds = self.f.ty(e.value).kinds;
+            let word = match (kinds, e.home) {
+                _ if e.twin.is_some() => {
+                    let o = self.slot_object(self.stack_slot(e.twin.unwrap_or_default()));
+                    self.incref(o);
+                    self.owned_word(o)
+                }
+                (Kinds::INT64 | Kinds::FLOAT64, Some(slot)) => {
+                    let x = self.v(e.value);
+                    let slot = self.iconst(i64::from(slot));
+                    let name = if kinds == Kinds::INT64 { "home_int" } else { "home_float" };
+                    let o = self.call_helper(name, &[slot, x], Ret::Word)?[0];
+                    self.owned_word(o)
+                }
+                (Kinds::INT64, _) => {
                     let x = self.v(e.value);
                     let o = self.call_helper("box_int", &[x], Ret::Word)?[0];
                     self.owned_word(o)
                 }
-                Kinds::FLOAT64 => {
+                (Kinds::FLOAT64, _) => {
                     let x = self.v(e.value);
                     self.call_helper("box_float", &[x], Ret::Word)?[0]
                 }
-                Kinds::BOOL => {
+                (Kinds::BOOL, _) => {
                     let x = self.v(e.value);
                     let o = self.bool_object(x);
                     self.b.ins().bor_imm_s(o, 1)
                 }
-                Kinds::PTR => self.v(e.value),
-                Kinds::NULL => self.iconst(1),
-                kinds => {
+                (Kinds::PTR, _) => self.v(e.value),
+                (Kinds::NULL, _) => self.iconst(1),
+                _ => {
                     let x = self.v(e.value);
                     let nullable = kinds != Kinds::OBJECT;
                     if e.own { self.owned_word_nullable(x, nullable) } else { self.borrowed_word(x) }

@@ -10,6 +10,7 @@ mod calls;
 mod direct;
 mod exceptions;
 mod exits;
+mod flags;
 mod heap;
 mod numbers;
 mod refs;
@@ -59,6 +60,8 @@ pub(crate) struct Lower<'a> {
     pub looked: Option<Variable>,
     /// Bytecode and block that `looked` speaks of.
     pub looked_at: Option<(u32, u32)>,
+    /// Parameters that live in memory, with their places.
+    flags: HashMap<cir::Value, ir::StackSlot>,
     /// By the tag of an awaited call: what its tag does not say.
     awaited: HashMap<cir::Value, Awaited>,
     /// The block that is being lowered.
@@ -132,6 +135,7 @@ pub(crate) fn lower(
         is_awaited,
         looked,
         looked_at: None,
+        flags: HashMap::default(),
         awaited: HashMap::default(),
         here: 0,
         exits: Vec::new(),
@@ -145,6 +149,11 @@ pub(crate) fn lower(
         signatures: HashMap::default(),
         call_conv,
     };
+    for (n, is) in flags::find(f).into_iter().enumerate() {
+        if is {
+            l.flag_slot(cir::Value(n as u32));
+        }
+    }
     l.entries(at);
     let order = l.order();
     for block in order {
@@ -211,7 +220,7 @@ impl Lower<'_> {
         if data.cold {
             self.b.set_cold_block(target);
         }
-        for &p in &data.params {
+        for &p in data.params.iter().filter(|p| !self.flags.contains_key(p)) {
             let ty = self.clif_type(p);
             let v = self.b.append_block_param(target, ty);
             self.values[p.index()] = Some(v);
@@ -389,7 +398,7 @@ impl Lower<'_> {
             }
             Op::Jump => {
                 let t = &i.targets[0];
-                let args: Vec<ir::Value> = t.args.iter().map(|a| self.v(*a)).collect();
+                let args = self.jump_args(i);
                 self.jump(self.blocks[t.block.index()], &args);
             }
             Op::Branch => {
@@ -402,7 +411,7 @@ impl Lower<'_> {
                 let (no, no_args) = part(self, 1);
                 self.b.ins().brif(cond, yes, &yes_args, no, &no_args);
             }
-            Op::Return => {
+            Op::Return | Op::ReturnLocal => {
                 let state = self.state(i)?.clone();
                 self.set_instr_ptr(state.unit);
                 if !state.stale.is_empty() {
@@ -417,7 +426,7 @@ impl Lower<'_> {
                     self.b.switch_to_block(done);
                 }
                 let v = self.arg(i, 0);
-                let v = self.boxed_return(i, v)?;
+                let v = if i.op == Op::Return { self.boxed_return(i, v)? } else { self.returned_local(i, v)? };
                 let t = self.iconst(tag::RETURNED);
                 self.b.ins().return_(&[t, v]);
             }

@@ -151,7 +151,7 @@ impl Lower<'_> {
     }
 
     /// The object in a slot; null if unbound.
-    fn slot_object(&mut self, offset: i32) -> ir::Value {
+    pub fn slot_object(&mut self, offset: i32) -> ir::Value {
         let fr = self.fr;
         let word = self.load(fr, offset);
         self.b.ins().band_imm_s(word, !1)
@@ -296,14 +296,23 @@ impl Lower<'_> {
     fn sync(&mut self, i: &InstData, slot: u32) -> Result<(), CodegenError> {
         let (fr, offset) = (self.fr, self.slot(slot));
         let x = self.arg(i, 0);
+        let done = self.new_block();
+        if let Some(current) = i.args.get(1) {
+            let (current, stale) = (self.flag(*current), self.new_block());
+            self.b.ins().brif(current, done, &[], stale, &[]);
+            self.b.switch_to_block(stale);
+        }
         if i.op == Op::SyncBool {
             let o = self.bool_object(x);
             let word = self.b.ins().bor_imm_s(o, 1);
             let state = self.state(i)?.clone();
-            return self.replace_slot(slot, word, &state);
+            self.replace_slot(slot, word, &state)?;
+            self.jump(done, &[]);
+            self.b.switch_to_block(done);
+            return Ok(());
         }
         let o = *self.env.offsets();
-        let (slow, done) = (self.cold_block(), self.new_block());
+        let slow = self.cold_block();
         let word = self.load(fr, offset);
         let tagged = self.b.ins().band_imm_s(word, 1);
         self.branch_if(tagged, slow);

@@ -15,7 +15,7 @@ pub use test_world::TestWorld;
 pub use world::{Answer, ObjRef, Val, World};
 
 use crate::arith;
-use crate::function::{Block, Def, Function, Imm, InstData, State, Value};
+use crate::function::{Block, Def, Function, Imm, InstData, Stale, State, Value};
 use crate::inst::{Op, Res, effect};
 use crate::verify::{consumes, takes};
 
@@ -157,19 +157,33 @@ impl Machine<'_> {
     /// The state's stack, owned; its stale locals become current.
     fn spill(&mut self, s: State) -> Result<Vec<Val>, String> {
         let st = &self.f.states[s.index()];
-        for (slot, v) in &st.stale {
-            let v = self.get(*v)?;
-            let v = self.boxed(v, false);
-            let old = std::mem::replace(&mut self.locals[*slot as usize], v);
-            self.release(old)?;
+        for e in &st.stale {
+            self.make_current(*e)?;
         }
-        st.stack
-            .iter()
-            .map(|e| {
-                let v = self.get(e.value)?;
-                Ok(self.boxed(v, e.own))
-            })
-            .collect()
+        let mut out: Vec<Val> = Vec::with_capacity(st.stack.len());
+        for e in &st.stack {
+            let v = self.get(e.value)?;
+            let v = match (e.home, e.twin) {
+                (Some(slot), _) => self.boxed(self.locals[slot as usize], false),
+                (_, Some(n)) => self.boxed(out[n as usize], false),
+                _ => self.boxed(v, e.own),
+            };
+            out.push(v);
+        }
+        Ok(out)
+    }
+
+    /// A stale local's slot gets its object, unless it has it.
+    fn make_current(&mut self, e: Stale) -> Result<(), String> {
+        if let Some(current) = e.unless
+            && self.bool(current)?
+        {
+            return Ok(());
+        }
+        let v = self.get(e.value)?;
+        let v = self.boxed(v, false);
+        let old = std::mem::replace(&mut self.locals[e.slot as usize], v);
+        self.release(old)
     }
 
     fn state(d: &InstData) -> Result<State, String> {
@@ -238,6 +252,12 @@ impl Machine<'_> {
                 Next::Block(t.block)
             }
             Op::Return => Next::End(End::Returned(self.get(arg(0)?)?)),
+            Op::ReturnLocal => {
+                self.spill(Self::state(d)?)?;
+                let Imm::Slot(slot) = d.imm else { return Err("return.local without a slot".into()) };
+                let v = self.boxed(self.locals[slot as usize], false);
+                Next::End(End::Returned(v))
+            }
             Op::Yield => {
                 let value = self.get(arg(0)?)?;
                 let s = Self::state(d)?;
@@ -301,10 +321,7 @@ impl Machine<'_> {
                 self.set(d, v)
             }
             (Op::SyncInt | Op::SyncFloat | Op::SyncBool, _) => {
-                let v = self.get(a(0))?;
-                let v = self.boxed(v, false);
-                let old = std::mem::replace(&mut self.locals[slot], v);
-                self.release(old)?;
+                self.make_current(Stale { slot: slot as u32, value: a(0), unless: d.args.get(1).copied() })?;
                 Step::Done
             }
             // Nobody takes the frame in here, so the slot holds what was synced.

@@ -4,7 +4,7 @@
 //! gives the same functions.
 
 use cendre_ir::interp::{End, Literal, TestWorld, Val, World, run};
-use cendre_ir::{Block, Cond, Entry, FrameState, Function, Handler, Imm, InstData, ObjId, Op, StackEntry, Target, Type, Value};
+use cendre_ir::{Block, Cond, Entry, FrameState, Function, Handler, Imm, InstData, ObjId, Op, StackEntry, Stale, Target, Type, Value};
 
 /// What the helper answers, in turn.
 pub const SCRIPT: &str = "True, False bump, raise \"oops\", True, True, True, False, True, True bump, True, raise \"last\"";
@@ -53,16 +53,19 @@ impl Maker<'_> {
     /// A state that shows some of what is there: owned values all, so that nothing leaks, others at random.
     fn state(&mut self, s: &Scope) -> FrameState {
         self.unit += 1;
-        let mut stack: Vec<StackEntry> = s.owned.iter().map(|v| StackEntry { value: *v, own: true }).collect();
+        let mut stack: Vec<StackEntry> = s.owned.iter().map(|v| StackEntry::new(*v, true)).collect();
         for list in [&s.ints, &s.floats, &s.bools, &s.objects] {
             if self.rng.below(2) == 0
                 && let Some(value) = self.rng.pick(list)
             {
-                stack.push(StackEntry { value, own: false });
+                stack.push(StackEntry::new(value, false));
             }
         }
         let stale = match self.rng.pick(&s.ints) {
-            Some(v) if self.rng.below(3) == 0 => vec![(2, v)],
+            Some(value) if self.rng.below(3) == 0 => {
+                let unless = self.rng.pick(&s.bools).filter(|_| self.rng.below(3) == 0);
+                vec![Stale { slot: 2, value, unless }]
+            }
             _ => vec![],
         };
         let handler = self.handler.filter(|_| self.rng.below(2) == 0).map(|block| Handler { block, depth: 0, lasti: false });
@@ -258,7 +261,7 @@ pub fn function(rng: &mut Rng, wanted: Wanted) -> Function {
     let st = FrameState {
         unit: 1,
         resume: 1,
-        stack: v.map(|value| StackEntry { value, own: true }).into_iter().collect(),
+        stack: v.map(|value| StackEntry::new(value, true)).into_iter().collect(),
         stale: vec![],
         handler: None,
     };
