@@ -23,6 +23,7 @@ use cendre_cpython::interpframe::{Frame, frame_owner};
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
+use cendre_cpython::tupleobject::TupleObject;
 use core::ptr;
 
 /// Whether native code should not go deeper: half of the C stack is used up.
@@ -56,13 +57,14 @@ pub unsafe fn is_ordinary(f: *mut FunctionObject) -> bool {
     }
 }
 
-/// Calls a function whose compiled body may run at once with exactly these arguments; `None`: call it the ordinary way.
+/// Calls a function whose compiled body may run at once with these arguments and the defaults of the parameters behind them; `None`: call it
+/// the ordinary way.
 ///
 /// Arguments whose bit is set in `mask` pass to the callee (consumed if the call was made).
 ///
 /// # Safety
-/// `f` is a live function, `record` that of its code, with a body; `args` as in a vectorcall without keywords; the caller keeps both; the
-/// GIL is held.
+/// `f` is a live function, `record` that of its code, with a body; `args` as in a vectorcall without keywords, no more than 64 where `mask` is
+/// not 0; the caller keeps both; the GIL is held.
 #[inline]
 pub unsafe fn call_compiled(
     ts: *mut ThreadState,
@@ -79,7 +81,6 @@ pub unsafe fn call_compiled(
         let code: *mut CodeObject = (*f).func_code.cast();
         let runs = (*record).version == (*ts).eval_breaker
             && (*ts).py_recursion_remaining > 1
-            && n == (*code).co_argcount as usize
             && (*code).co_kwonlyargcount == 0
             && (*code).co_flags & NOT_PLAIN == 0
             && is_ordinary(f)
@@ -87,31 +88,65 @@ pub unsafe fn call_compiled(
         if !runs {
             return None;
         }
-        let body = (*record).artifact.as_ref()?.body();
-        let fr = push(ts, f, args, n);
-        if mask != 0 {
-            for i in 0..n {
-                if mask >> i & 1 == 0 {
-                    continue;
-                }
-                let o = *args.add(i);
-                if fr.is_null() {
-                    refcount::decref(o);
-                } else {
-                    let slot = Frame::locals(fr).add(i);
-                    let old = *slot;
-                    *slot = StackRef::from_steal(o);
-                    // The frame was made the long way: then it has references of its own.
-                    old.close();
-                }
+        let missing = ((*code).co_argcount as usize).checked_sub(n)?;
+        let mut default: *const *mut PyObject = ptr::null();
+        if missing > 0 {
+            let defaults: *mut TupleObject = (*f).func_defaults.cast();
+            if defaults.is_null() {
+                return None;
             }
+            default = TupleObject::items(defaults).add(((*defaults).ob_base.ob_size as usize).checked_sub(missing)?);
         }
-        if fr.is_null() {
-            return Some(ptr::null_mut());
-        }
+        let body = (*record).artifact.as_ref()?.body();
+        let fr = if ThreadState::has_stack_space(ts, (*code).co_framesize as usize) {
+            let fr = blank(ts, f, code);
+            (*fr).previous = (*ts).current_frame;
+            let locals = Frame::locals(fr);
+            for i in 0..n {
+                let o = *args.add(i);
+                *locals.add(i) = if i < 64 && mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_borrow(o) };
+            }
+            // `__defaults__` may be replaced while the frame runs.
+            for i in 0..missing {
+                *locals.add(n + i) = StackRef::from_new(*default.add(i));
+            }
+            let slots = (*code).co_nlocalsplus as usize;
+            for i in n + missing..slots {
+                *locals.add(i) = StackRef::NULL;
+            }
+            (*fr).stackpointer = locals.add(slots);
+            (*ts).current_frame = fr;
+            fr
+        } else {
+            stats::count(Counter::Pushes);
+            let fr = push_by_api(ts, f, args, n);
+            give_away(fr, args, n, mask);
+            if fr.is_null() {
+                return Some(ptr::null_mut());
+            }
+            fr
+        };
         (*ts).py_recursion_remaining -= 1;
         let result = body(ts, fr, 0);
         Some(finish(ts, fr, record, result))
+    }
+}
+
+/// The arguments of the mask pass to a frame that has references of its own, or was not made.
+#[cold]
+unsafe fn give_away(fr: *mut Frame, args: *const *mut PyObject, n: usize, mask: u64) {
+    // SAFETY: the caller owns the arguments of the mask; the frame's first slots hold them.
+    unsafe {
+        for i in (0..n.min(64)).filter(|i| mask >> i & 1 != 0) {
+            let o = *args.add(i);
+            if fr.is_null() {
+                refcount::decref(o);
+            } else {
+                let slot = Frame::locals(fr).add(i);
+                let old = core::mem::replace(&mut *slot, StackRef::from_steal(o));
+                old.close();
+            }
+        }
     }
 }
 
@@ -310,8 +345,10 @@ pub unsafe fn pop(ts: *mut ThreadState, fr: *mut Frame) {
         let code = (*fr).code();
         let locals = Frame::locals(fr);
         // The last one first, as CPython does: finalisers see the order.
-        for i in (0..(*code).co_nlocalsplus as usize).rev() {
-            (*locals.add(i)).close();
+        let mut slot = locals.add((*code).co_nlocalsplus as usize);
+        while slot > locals {
+            slot = slot.sub(1);
+            (*slot).close();
         }
         if !(*fr).f_locals.is_null() {
             refcount::decref((*fr).f_locals);
