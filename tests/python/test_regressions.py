@@ -246,3 +246,28 @@ def test_keywords_that_are_gathered_stay_inside_the_frame_of_a_generator():
         print("inside")
     """, mode="first", CENDRE_WARMUP="5", PYTHONMALLOC="debug")
     assert out == "inside\n"
+
+
+def test_a_frame_that_has_caught_an_exception_is_not_left_whenever_a_number_ends():
+    """The traceback gives the frame an object for good; each number that ended was then taken for a finaliser that may have looked."""
+    out = support.python("""
+        def case(table, first, last):
+            hits = misses = 0
+            for i in range(first, last):
+                try:
+                    hits += table[i & 15]
+                except KeyError:
+                    misses += 1
+                if i == first:
+                    table[0] = 0
+            return hits, misses
+        def run(n):
+            return case({k: k for k in range(1, 16)}, 4096, 4096 + n)
+        for _ in range(50):
+            run(160)
+        jit.compile(case)
+        before = jit.stats()["left"]
+        assert run(1600) == (12000, 1) and jit.is_compiled(case)
+        print(jit.stats()["left"] - before < 50)
+    """, mode="first", CENDRE_THRESHOLD="1000000000")
+    assert out == "True\n"

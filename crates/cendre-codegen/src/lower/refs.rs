@@ -83,9 +83,11 @@ impl Lower<'_> {
         let dead = self.cold_block();
         self.b.ins().brif(less, done, &[], dead, &[]);
         self.b.switch_to_block(dead);
+        let looks = self.looked.filter(|_| state.is_some_and(|s| s.resume != FrameState::PLAIN));
         if let Some(state) = state {
-            if !state.stale.is_empty() {
-                // The end of a number runs no code: what it would see need not be made.
+            if !state.stale.is_empty() || looks.is_some() {
+                // The end of a number runs no code: what it would see need not be made, and nobody has written locals, even if the
+                // frame has an object (as it has for good once an exception was caught in it).
                 let (number, other) = (self.cold_block(), self.cold_block());
                 let class = self.load(o, self.env.offsets().ob_type);
                 let float = self.is_const(class, self.env.addresses().float_type as i64);
@@ -101,7 +103,7 @@ impl Lower<'_> {
             self.sync_stale(state)?;
         }
         self.call_helper("dealloc", &[o], Ret::None)?;
-        if let (Some(looked), true) = (self.looked, state.is_some_and(|s| s.resume != FrameState::PLAIN)) {
+        if let Some(looked) = looks {
             let (fr, offset) = (self.fr, self.env.offsets().fr_frame_obj);
             let frame_obj = self.load(fr, offset);
             let taken = self.b.ins().icmp_imm_s(IntCC::NotEqual, frame_obj, 0);
