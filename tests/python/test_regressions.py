@@ -271,3 +271,43 @@ def test_a_frame_that_has_caught_an_exception_is_not_left_whenever_a_number_ends
         print(jit.stats()["left"] - before < 50)
     """, mode="first", CENDRE_THRESHOLD="1000000000")
     assert out == "True\n"
+
+
+def test_methods_of_a_static_class_that_are_replaced_from_below_may_die():
+    """As forbiddenfruit does, and so blockbuster, in the test suites of aiohttp and anyio: an inline cache then names what is gone."""
+    out = support.python("""
+        import ctypes, gc, threading
+        kind = type(threading.Lock())
+        names = gc.get_referents(kind.__dict__)[0]
+        original = names["locked"]
+        def put(value):
+            names["locked"] = value
+            ctypes.pythonapi.PyType_Modified(ctypes.py_object(kind))
+        def sites(number):
+            made = []
+            for _ in range(number):
+                space = {}
+                exec("def ask(lock):\\n    return lock.locked()", space)
+                made.append(space["ask"])
+            return made
+        lock = threading.Lock()
+        asks = sites(40)
+        def replaced():
+            def locked(self):
+                return "replaced"
+            return locked
+        for ask in asks:
+            put(replaced())
+            assert {ask(lock) for _ in range(50)} == {"replaced"}
+        put(original)
+        gc.collect()
+        filler = [bytes([0xab]) * n for n in range(100, 300) for _ in range(30)]
+        for ask in asks:
+            jit.compile(ask)
+            assert jit.is_compiled(ask) and ask(lock) is False
+        put(replaced())
+        assert {ask(lock) for ask in asks} == {"replaced"}
+        put(original)
+        print("alive")
+    """, mode="first", CENDRE_THRESHOLD="1000000000")
+    assert out == "alive\n"

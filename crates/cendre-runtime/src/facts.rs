@@ -24,6 +24,7 @@ use cendre_cpython::tupleobject::TupleObject;
 use cendre_cpython::{api, interp, refcount};
 use cendre_ir::ObjId;
 use std::cell::RefCell;
+use std::collections::BTreeMap;
 
 /// `FUNC_VERSION_CACHE_SIZE` and `TYPE_VERSION_CACHE_SIZE`.
 const CACHE: usize = 1 << 12;
@@ -98,8 +99,7 @@ unsafe fn forget_dead(mut bytes: Vec<u8>) -> Vec<u8> {
         let Some(cache) = i.load_attr_cache() else { continue };
         if i.base == Opcode::LoadAttr && cache.version != 0 && cache.descr != 0 {
             // SAFETY: the caller's contract.
-            // Core static classes have the lowest versions, fixed; they never die and are not in the table.
-            if cache.version > CORE_VERSIONS && unsafe { type_of_version(cache.version) }.is_null() {
+            if unsafe { type_of_version(cache.version).is_null() && !is_core_version(cache.version) } {
                 // The version lies behind the counter, in two units.
                 let at = (i.offset as usize + 2) * 2;
                 bytes[at..at + 4].fill(0);
@@ -119,6 +119,61 @@ unsafe fn type_of_version(version: u32) -> *mut PyTypeObject {
         }
         let class = *table.add(version as usize % CACHE);
         if !class.is_null() && (*class).tp_version_tag == version { class } else { core::ptr::null_mut() }
+    }
+}
+
+/// Whether a static class has this version now.
+///
+/// Static classes that CPython starts with have low versions that are not in its table, and keep them for ever, unless somebody writes into a
+/// class's dict from below (as forbiddenfruit does, and so blockbuster): then what was in it dies, although the class lives.
+unsafe fn is_core_version(version: u32) -> bool {
+    static KNOWN: Gil<BTreeMap<u32, *mut PyTypeObject>> = Gil::new(BTreeMap::new());
+    if version > CORE_VERSIONS {
+        return false;
+    }
+    // SAFETY: the GIL is held; static classes live for ever.
+    unsafe {
+        let is_at = |class: &*mut PyTypeObject| (**class).tp_version_tag == version;
+        if let Some(class) = KNOWN.get().get(&version) {
+            // Null: looked for and not found. A version never comes back.
+            return !class.is_null() && is_at(class);
+        }
+        let classes = static_classes();
+        let known = KNOWN.get();
+        for class in &classes {
+            known.insert((**class).tp_version_tag, *class);
+        }
+        let found = classes.iter().any(is_at);
+        if !found {
+            known.insert(version, core::ptr::null_mut());
+        }
+        found
+    }
+}
+
+/// The static classes that are there now.
+unsafe fn static_classes() -> Vec<*mut PyTypeObject> {
+    // SAFETY: the GIL is held; `type.__subclasses__` runs no code of the program, and what it lists is held by the list while it is looked at.
+    unsafe {
+        let mut found: Vec<*mut PyTypeObject> = vec![&raw mut ffi::PyBaseObject_Type];
+        let mut at = 0;
+        let name = ffi::PyUnicode_InternFromString(c"__subclasses__".as_ptr());
+        let method = if name.is_null() { name } else { api::_PyType_Lookup(&raw mut ffi::PyType_Type, name) };
+        while let Some(&class) = found.get(at).filter(|_| !method.is_null()) {
+            at += 1;
+            if let Some(list) = Owned::from_new(ffi::PyObject_CallOneArg(method, class.cast())) {
+                for i in 0..ffi::PyList_Size(list.as_ptr()) {
+                    let class: *mut PyTypeObject = ffi::PyList_GetItem(list.as_ptr(), i).cast();
+                    // Subclasses of heap classes are heap classes.
+                    if (*class).tp_flags & ffi::Py_TPFLAGS_HEAPTYPE == 0 && !found.contains(&class) {
+                        found.push(class);
+                    }
+                }
+            }
+            ffi::PyErr_Clear();
+        }
+        refcount::xdecref(name);
+        found
     }
 }
 
