@@ -311,3 +311,35 @@ def test_methods_of_a_static_class_that_are_replaced_from_below_may_die():
         print("alive")
     """, mode="first", CENDRE_THRESHOLD="1000000000")
     assert out == "alive\n"
+
+
+def test_a_frame_with_an_object_is_left_only_where_a_finaliser_has_written_a_number():
+    out = support.python("""
+        class Ends:
+            def __init__(self, writes): self.writes = writes
+            def __del__(self):
+                if self.writes:
+                    sys._getframe(1).f_locals["hits"] = self.writes
+        def case(n, at, value):
+            hits = 0
+            try:
+                raise KeyError
+            except KeyError as error:
+                kept = error
+            for i in range(n):
+                thing = Ends(value if i == at else 0)
+                hits += 1
+                thing = None
+                hits += 2
+            return hits
+        interpreted = [case(300, at, value) for at, value in ((-1, 0), (200, 10 ** 6), (200, 601), (200, 2.5))]
+        assert interpreted == [900, 10 ** 6 + 2 + 99 * 3, 900, 2.5 + 2 + 99 * 3]
+        jit.compile(case)
+        before = jit.stats()["left"]
+        assert case(300, -1, 0) == 900 and jit.is_compiled(case)
+        quiet = jit.stats()["left"] - before
+        assert [case(300, at, value) for at, value in ((-1, 0), (200, 10 ** 6), (200, 601), (200, 2.5))] == interpreted
+        assert jit.stats()["left"] - before - quiet >= 2
+        print(quiet < 10)
+    """, mode="first", CENDRE_THRESHOLD="1000000000")
+    assert out == "True\n"

@@ -56,6 +56,7 @@ pub static HELPERS: &[Helper] = &[
     h("leave_frame", Prefix::Frame),
     h("raise_frame", Prefix::Frame),
     h("dealloc", Prefix::None),
+    h("dealloc_watching", Prefix::Frame),
     h("handle_pending", Prefix::Frame),
     // exceptions
     h("raise_one", Prefix::Thread),

@@ -42,6 +42,7 @@ struct Frame {
 
 /// Its place in `head`.
 const INSTR_PTR: usize = 7;
+const FRAME_OBJ: usize = 6;
 
 #[derive(Default)]
 #[expect(clippy::vec_box, reason = "machine code holds their addresses")]
@@ -266,6 +267,11 @@ extern "C" fn dealloc(o: u64) {
     });
 }
 
+extern "C" fn dealloc_watching(_ts: u64, frame: &mut Frame, o: u64) -> i32 {
+    dealloc(o);
+    i32::from(frame.head[FRAME_OBJ] != 0)
+}
+
 fn sync(frame: &mut Frame, slot: u64, v: &Literal) -> i32 {
     with(|w| {
         let word = w.boxed(v);
@@ -338,7 +344,7 @@ struct Machine {
 impl Machine {
     fn new() -> Machine {
         let offsets = Offsets {
-            fr_frame_obj: 48,
+            fr_frame_obj: 8 * FRAME_OBJ as i32,
             fr_instr_ptr: 8 * INSTR_PTR as i32,
             fr_stackpointer: std::mem::offset_of!(Frame, stackpointer) as i32,
             fr_localsplus: std::mem::offset_of!(Frame, locals) as i32,
@@ -379,6 +385,7 @@ impl Env for Machine {
             "unbox_int_slow" => unbox_int_slow as *const (),
             "float_pow" => float_pow as *const (),
             "dealloc" => dealloc as *const (),
+            "dealloc_watching" => dealloc_watching as *const (),
             "sync_int" => sync_int as *const (),
             "sync_float" => sync_float as *const (),
             "sync_bool" => sync_bool as *const (),

@@ -448,7 +448,7 @@ ops! {
     // ---- checks
     /// Behind an observable instruction: leaves when instrumentation was switched on meanwhile (state: after the bytecode).
     Checkpoint "checkpoint" () None -> None, READS | LEAVES;
-    /// Leaves when a drop since the last `looked` ran a finaliser while somebody held the frame: it may have written locals (state: after the
+    /// Leaves when a drop since the last `looked` ran a finaliser that has written numbers in the frame, or may have (state: after the
     /// bytecode; stale are only locals that were not at that drop).
     Looked "looked" () None -> None, READS | LEAVES;
     /// Eval breaker of a loop or entry: handles pending events (observable, may raise), then as `checkpoint`.

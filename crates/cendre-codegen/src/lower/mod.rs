@@ -56,7 +56,7 @@ pub(crate) struct Lower<'a> {
     takes_numbers: ir::Value,
     /// The caller awaits the result.
     is_awaited: ir::Value,
-    /// Not zero once a finaliser ran while somebody held the frame; only where `looked` asks for it.
+    /// Not zero once a finaliser has written numbers in the frame, or may have; only where `looked` asks for it.
     pub looked: Option<Variable>,
     /// Bytecode and block that `looked` speaks of.
     pub looked_at: Option<(u32, u32)>,

@@ -102,14 +102,15 @@ impl Lower<'_> {
             self.set_instr_ptr(state.unit);
             self.sync_stale(state)?;
         }
-        self.call_helper("dealloc", &[o], Ret::None)?;
         if let Some(looked) = looks {
-            let (fr, offset) = (self.fr, self.env.offsets().fr_frame_obj);
-            let frame_obj = self.load(fr, offset);
-            let taken = self.b.ins().icmp_imm_s(IntCC::NotEqual, frame_obj, 0);
+            let written = self.call_helper("dealloc_watching", &[o], Ret::I32)?;
+            let [written] = written[..] else { return Ok(()) };
+            let written = self.b.ins().icmp_imm_s(IntCC::NotEqual, written, 0);
             let before = self.b.use_var(looked);
-            let now = self.b.ins().bor(before, taken);
+            let now = self.b.ins().bor(before, written);
             self.b.def_var(looked, now);
+        } else {
+            self.call_helper("dealloc", &[o], Ret::None)?;
         }
         self.jump(done, &[]);
         self.b.switch_to_block(done);

@@ -111,7 +111,7 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             stack: run_op;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge spread_map for_iter binary_op compare_op is_true
-                contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc;
+                contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc dealloc_watching;
             vector: call_vector call_owned;
         }
         .into_iter()

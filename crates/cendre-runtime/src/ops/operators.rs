@@ -56,7 +56,12 @@ pub(super) unsafe fn truth(o: *mut PyObject) -> c_int {
 #[inline(always)]
 pub(super) unsafe fn contains(container: *mut PyObject, value: *mut PyObject) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { dunder::contains(container, value).unwrap_or_else(|| ffi::PySequence_Contains(container, value)) }
+    unsafe {
+        if ffi::Py_TYPE(container) == &raw mut ffi::PyDict_Type {
+            return ffi::PyDict_Contains(container, value);
+        }
+        dunder::contains(container, value).unwrap_or_else(|| ffi::PySequence_Contains(container, value))
+    }
 }
 
 /// `container[key] = value`: 0, or -1.
@@ -66,7 +71,12 @@ pub(super) unsafe fn contains(container: *mut PyObject, value: *mut PyObject) ->
 #[inline(always)]
 pub(super) unsafe fn set_item(container: *mut PyObject, key: *mut PyObject, value: *mut PyObject) -> c_int {
     // SAFETY: the caller's contract.
-    unsafe { dunder::set_item(container, key, value).unwrap_or_else(|| ffi::PyObject_SetItem(container, key, value)) }
+    unsafe {
+        if ffi::Py_TYPE(container) == &raw mut ffi::PyDict_Type {
+            return ffi::PyDict_SetItem(container, key, value);
+        }
+        dunder::set_item(container, key, value).unwrap_or_else(|| ffi::PyObject_SetItem(container, key, value))
+    }
 }
 
 /// BINARY_OP: `lhs <op> rhs`, also in place, also `lhs[rhs]`.

@@ -14,9 +14,10 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListObject;
-use cendre_cpython::refcount::new_ref;
+use cendre_cpython::refcount::{decref, new_ref, type_of};
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::{HeapTypeObject, tp_flags};
+use core::ptr;
 
 /// Tag of [`for_iter`]: an item.
 pub const ITEM: u64 = 0;
@@ -234,6 +235,13 @@ pub unsafe extern "C" fn subscr(container: *mut PyObject, key: *mut PyObject) ->
     // SAFETY: the caller's contract. A class's cached `__getitem__` is a plain function, forgotten when the class changes.
     unsafe {
         let class = ffi::Py_TYPE(container);
+        if class == &raw mut ffi::PyDict_Type {
+            let mut value = ptr::null_mut();
+            if ffi::PyDict_GetItemRef(container, key, &raw mut value) == 0 {
+                api::_PyErr_SetKeyError(key);
+            }
+            return value;
+        }
         if (*class).tp_flags & tp_flags::HEAPTYPE != 0 {
             let cached = &(*class.cast::<HeapTypeObject>())._spec_cache;
             let f: *mut FunctionObject = cached.getitem.cast();
@@ -284,4 +292,45 @@ pub unsafe extern "C" fn drop_stack(fr: *mut Frame) {
 pub unsafe extern "C" fn dealloc(o: *mut PyObject) {
     // SAFETY: the caller's contract.
     unsafe { api::_Py_Dealloc(o) }
+}
+
+/// The same in the middle of a frame some of whose numbers machine code holds unboxed: 1 if one of the numbers in its slots is another object
+/// now, or may be.
+///
+/// Only through the frame's object can they be written, but that says little: who has caught an exception in a frame has given it one for good.
+///
+/// # Safety
+/// As for [`dealloc`]; `fr` is the running frame, all its locals in memory.
+pub unsafe extern "C" fn dealloc_watching(_ts: *mut ThreadState, fr: *mut Frame, o: *mut PyObject) -> i32 {
+    const MOST: usize = 32;
+    // SAFETY: the caller's contract; a frame that runs keeps its code object. The numbers are held, so that no other object can take their places.
+    unsafe {
+        let n = (*(*fr).code()).co_nlocalsplus as usize;
+        if (*fr).frame_obj.is_null() || n > MOST {
+            api::_Py_Dealloc(o);
+            return i32::from(!(*fr).frame_obj.is_null());
+        }
+        let locals = Frame::locals(fr);
+        let mut held = [ptr::null_mut(); MOST];
+        for (i, held) in held.iter_mut().enumerate().take(n) {
+            let slot = *locals.add(i);
+            if !slot.is_null() && is_number(slot.as_ptr()) {
+                *held = new_ref(slot.as_ptr());
+            }
+        }
+        api::_Py_Dealloc(o);
+        let mut written = 0;
+        for (i, held) in held.into_iter().enumerate().take(n).filter(|(_, o)| !o.is_null()) {
+            written |= i32::from((*locals.add(i)).as_ptr() != held);
+            decref(held);
+        }
+        written
+    }
+}
+
+/// An exact int, float or bool.
+unsafe fn is_number(o: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    let class = unsafe { type_of(o) };
+    class == &raw mut ffi::PyLong_Type || class == &raw mut ffi::PyFloat_Type || class == &raw mut ffi::PyBool_Type
 }
