@@ -124,6 +124,8 @@ unsafe fn type_of_version(version: u32) -> *mut PyTypeObject {
 
 /// Whether a static class has this version now.
 ///
+/// (Immutable classes of C extensions have low versions, too; they are in the table.)
+///
 /// Static classes that CPython starts with have low versions that are not in its table, and keep them for ever, unless somebody writes into a
 /// class's dict from below (as forbiddenfruit does, and so blockbuster): then what was in it dies, although the class lives.
 unsafe fn is_core_version(version: u32) -> bool {

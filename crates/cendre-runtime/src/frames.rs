@@ -99,24 +99,7 @@ pub unsafe fn call_compiled(
         }
         let body = (*record).artifact.as_ref()?.body();
         let fr = if ThreadState::has_stack_space(ts, (*code).co_framesize as usize) {
-            let fr = blank(ts, f, code);
-            (*fr).previous = (*ts).current_frame;
-            let locals = Frame::locals(fr);
-            for i in 0..n {
-                let o = *args.add(i);
-                *locals.add(i) = if i < 64 && mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_borrow(o) };
-            }
-            // `__defaults__` may be replaced while the frame runs.
-            for i in 0..missing {
-                *locals.add(n + i) = StackRef::from_new(*default.add(i));
-            }
-            let slots = (*code).co_nlocalsplus as usize;
-            for i in n + missing..slots {
-                *locals.add(i) = StackRef::NULL;
-            }
-            (*fr).stackpointer = locals.add(slots);
-            (*ts).current_frame = fr;
-            fr
+            push_filled(ts, f, code, args, n, mask, default, missing)
         } else {
             stats::count(Counter::Pushes);
             let fr = push_by_api(ts, f, args, n);
@@ -190,14 +173,38 @@ pub unsafe fn push(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *m
             stats::count(Counter::Pushes);
             return push_by_api(ts, f, args, n);
         }
+        push_filled(ts, f, code, args, n, 0, ptr::null(), 0)
+    }
+}
+
+/// Pushes and links a frame with `n` arguments, of which those of the mask become its own, and `missing` defaults behind them.
+#[inline(always)]
+#[expect(clippy::too_many_arguments, reason = "what a call consists of")]
+unsafe fn push_filled(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    code: *mut CodeObject,
+    args: *const *mut PyObject,
+    n: usize,
+    mask: u64,
+    default: *const *mut PyObject,
+    missing: usize,
+) -> *mut Frame {
+    // SAFETY: the caller has found room on the data stack; code has as many slots as parameters at least.
+    unsafe {
         let fr = blank(ts, f, code);
         (*fr).previous = (*ts).current_frame;
         let locals = Frame::locals(fr);
-        let slots = (*code).co_nlocalsplus as usize;
         for i in 0..n {
-            *locals.add(i) = StackRef::from_borrow(*args.add(i));
+            let o = *args.add(i);
+            *locals.add(i) = if i < 64 && mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_borrow(o) };
         }
-        for i in n..slots {
+        // `__defaults__` may be replaced while the frame runs.
+        for i in 0..missing {
+            *locals.add(n + i) = StackRef::from_new(*default.add(i));
+        }
+        let slots = (*code).co_nlocalsplus as usize;
+        for i in n + missing..slots {
             *locals.add(i) = StackRef::NULL;
         }
         (*fr).stackpointer = locals.add(slots);
