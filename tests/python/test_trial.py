@@ -135,3 +135,16 @@ def test_nothing_is_forced_without_the_switch():
         f(10000)
         assert jit.stats()["left_forced"] == 0
     """)
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_every_guard_fails(entries):
+    """Left before the first instruction, a call goes on behind its RESUME: there stands the way in, which would lead to the same guard for ever."""
+    out = support.python("""
+        K = 3
+        def f(x):
+            return x + K
+        compiled(f)
+        print(sum(f(n) for n in range(100)), 0 < jit.stats()["left_forced"] <= 1000)
+    """, entries=entries, CENDRE_FORCE_LEAVES="1", CENDRE_THRESHOLD="4294967295")
+    assert out == f"{sum(range(100)) + 300} True\n"

@@ -376,7 +376,7 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
             (*fr).stackpointer = base.add(1);
             return (*fr).instr_ptr;
         }
-        other(ts, fr, result)
+        other(exec, ts, fr, result)
     }
 }
 
@@ -449,7 +449,7 @@ unsafe fn first_sight(exec: *mut Exec, fr: *mut Frame) -> *mut CodeUnit {
 
 /// What is not a plain return.
 #[cold]
-unsafe fn other(ts: *mut ThreadState, fr: *mut Frame, result: BodyResult) -> *mut CodeUnit {
+unsafe fn other(exec: *mut Exec, ts: *mut ThreadState, fr: *mut Frame, result: BodyResult) -> *mut CodeUnit {
     // SAFETY: as in `enter`; the frame holds its code object, hence the record lives.
     unsafe {
         let record = record::find((*fr).code());
@@ -462,6 +462,12 @@ unsafe fn other(ts: *mut ThreadState, fr: *mut Frame, result: BodyResult) -> *mu
             }
             body::LEAVE => {
                 driver::left(record, result.value);
+                let (units, entry) = (CodeObject::units((*fr).code()), (*exec).entry_unit);
+                let at_resume = (*exec).base.vm_data.index as u32 == entry;
+                if at_resume && (*fr).instr_ptr == units.add(entry as usize) {
+                    // Left before its first instruction. The RESUME, whose duties are done, would only lead in here again, and that until an event comes.
+                    return units.add((*exec).skip_unit as usize);
+                }
                 (*fr).instr_ptr
             }
             _ => {
