@@ -8,6 +8,8 @@ These scripts run under the machine's own `python3` (3.9 or newer, standard libr
 Read next: setup.py (the steps), find_python.py, debian_python.py.
 """
 
+import contextlib
+import fcntl
 import hashlib
 import os
 import subprocess
@@ -61,6 +63,15 @@ def mark_done(step, key):
 def forget(step):
     """A step that is begun is not done: an interrupted run starts it again."""
     (STAMPS / step).unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def building():
+    """Held by whoever lets maturin run in this tree: it moves the library through `target/maturin`, where two at once lose it."""
+    CACHE.mkdir(exist_ok=True)
+    with (CACHE / "building").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def run(step, command, env=None, cwd=ROOT):

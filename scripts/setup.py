@@ -15,7 +15,7 @@ import time
 from pathlib import Path
 
 from find_python import find
-from project import CACHE, ROOT, VENV, SetupError, digest, forget, is_done, main, mark_done, run, say
+from project import CACHE, ROOT, VENV, SetupError, building, digest, forget, is_done, main, mark_done, run, say
 
 REQUIREMENTS = [ROOT / "requirements-dev.txt", ROOT / "examples/requirements.txt"]
 PYTHON = VENV / "bin/python"
@@ -83,7 +83,11 @@ def build(tools_key):
     """cendre itself, built by maturin in release mode and installed so that changes to Python files count at once."""
     if not shutil.which("cargo"):
         raise SetupError("no cargo on PATH: install a Rust toolchain (see `rust-version` in Cargo.toml)")
-    key = digest(tools_key, files=_sources())
+    with building():  # Who waited finds it done.
+        _build(digest(tools_key, files=_sources()))
+
+
+def _build(key):
     if is_done("build", key) and list((ROOT / "python/cendre").glob("_cendre.*.so")):
         say("build", "cendre is built")
         return

@@ -20,6 +20,9 @@ import cendre
 from cendre import _supported
 
 ROOT = Path(__file__).resolve().parents[2]
+sys.path.insert(0, str(ROOT / "scripts"))
+import project  # noqa: E402
+
 # One worker builds the wheel, once.
 packaging = pytest.mark.xdist_group("packaging")
 
@@ -36,7 +39,8 @@ def wheel(tmp_path_factory):
     """What `pip wheel` makes of the project, with the maturin that is here."""
     folder = tmp_path_factory.mktemp("wheel")
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
-    check(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", folder, ROOT, PATH=path)
+    with project.building():
+        check(sys.executable, "-m", "pip", "wheel", "--no-build-isolation", "--no-deps", "-w", folder, ROOT, PATH=path)
     (found,) = folder.glob("cendre-*.whl")
     return found
 

@@ -93,3 +93,12 @@ def test_a_step_that_fails_shows_why(tmp_path, monkeypatch):
     assert "\n    the reason\n" in str(error.value)
     assert "an earlier step" not in str(error.value)
     assert "an earlier step" in (project.LOGS / "test.log").read_text()
+
+
+def test_one_builds_at_a_time(tmp_path, monkeypatch):
+    monkeypatch.setattr(project, "CACHE", tmp_path / "cache")
+    program = "import fcntl, sys; fcntl.flock(open(sys.argv[1]), fcntl.LOCK_EX | fcntl.LOCK_NB)"
+    command = [sys.executable, "-c", program, tmp_path / "cache/building"]
+    with project.building():
+        assert b"BlockingIOError" in subprocess.run(command, capture_output=True, check=False).stderr
+    subprocess.run(command, check=True)
