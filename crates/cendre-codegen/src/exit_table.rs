@@ -16,6 +16,10 @@ pub enum Word {
     IntIn(u32),
     /// The same of a double.
     FloatIn(u32),
+    /// An unboxed integer; another word follows, its origin (`cendre_ir::origin`).
+    IntOf,
+    /// The same of a double.
+    FloatOf,
     /// No word: the object of this entry of the stack, further down.
     Same(u32),
     /// 0 or 1.

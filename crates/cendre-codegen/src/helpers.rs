@@ -73,6 +73,8 @@ pub static HELPERS: &[Helper] = &[
     h("sync_bool", Prefix::Frame),
     h("home_int", Prefix::Frame),
     h("home_float", Prefix::Frame),
+    h("object_of_int", Prefix::Frame),
+    h("object_of_float", Prefix::Frame),
     h("slot_is_plain", Prefix::Frame),
     h("str_concat", Prefix::None),
     h("str_eq", Prefix::None),

@@ -181,8 +181,8 @@ impl World {
     /// A word of an exit as one of the frame.
     fn restored(&mut self, kind: Word, word: u64) -> u64 {
         match kind {
-            Word::Int | Word::IntIn(_) => self.boxed(&Literal::Int(word as i64)),
-            Word::Float | Word::FloatIn(_) => self.boxed(&Literal::Float(f64::from_bits(word))),
+            Word::Int | Word::IntIn(_) | Word::IntOf => self.boxed(&Literal::Int(word as i64)),
+            Word::Float | Word::FloatIn(_) | Word::FloatOf => self.boxed(&Literal::Float(f64::from_bits(word))),
             Word::Bool => self.boxed(&Literal::Bool(word & 0xff != 0)),
             Word::Raw | Word::Same(_) => word,
             Word::Owned => self.word(word),
@@ -197,7 +197,7 @@ impl World {
 
     fn restore(&mut self, frame: &mut Frame, row: &Row, words: *const u64) {
         let stale = row.stale.iter().map(|e| 1 + usize::from(e.unless)).sum::<usize>();
-        let count = stale + row.stack.iter().filter(|w| !matches!(w, Word::Same(_))).count();
+        let count = stale + row.stack.iter().map(words_of).sum::<usize>();
         // SAFETY: machine code stored a word for each value of the row.
         let words = if count == 0 { &[] } else { unsafe { std::slice::from_raw_parts(words, count) } };
         let mut at = 0;
@@ -215,13 +215,24 @@ impl World {
                 continue;
             }
             let word = &words[at];
-            at += 1;
+            at += words_of(kind);
             frame.locals[NLOCALS + n] = match kind {
+                Word::IntOf | Word::FloatOf if words[at - 1] & 1 != 0 => frame.locals[(words[at - 1] >> 1) as usize] | 1,
+                Word::IntOf | Word::FloatOf if words[at - 1] != 0 => self.word(words[at - 1]),
                 Word::IntIn(slot) | Word::FloatIn(slot) => frame.locals[*slot as usize] | 1,
                 kind => self.restored(*kind, *word),
             };
         }
         frame.stackpointer = &raw mut frame.locals[NLOCALS + row.stack.len()];
+    }
+}
+
+/// How many words an entry of the stack has in an exit.
+fn words_of(kind: &Word) -> usize {
+    match kind {
+        Word::Same(_) => 0,
+        Word::IntOf | Word::FloatOf => 2,
+        _ => 1,
     }
 }
 

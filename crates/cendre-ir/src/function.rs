@@ -115,12 +115,24 @@ pub struct StackEntry {
     pub home: Option<u32>,
     /// Of a number without a home: the entry further down whose object it is as well.
     pub twin: Option<u32>,
+    /// Of a number without either: what says, when the code runs, which object it is (see [`origin`]). An object goes with the state.
+    pub of: Option<Value>,
+}
+
+/// Which object a number is, as a word: a reference to it, or one of these. By its type the value is an object (owned) or null, or a raw word.
+pub mod origin {
+    /// It has none yet.
+    pub const NONE: i64 = 0;
+    /// It is the one in a slot, once that is current.
+    pub const fn slot(slot: u32) -> i64 {
+        (slot as i64) << 1 | 1
+    }
 }
 
 impl StackEntry {
     /// An entry whose value is all there is to know.
     pub const fn new(value: Value, own: bool) -> StackEntry {
-        StackEntry { value, own, home: None, twin: None }
+        StackEntry { value, own, home: None, twin: None, of: None }
     }
 }
 
@@ -265,6 +277,8 @@ impl Function {
             Res::Bool => &[Type::BOOL],
             Res::Ptr => &[Type::PTR],
             Res::Pair => &[Type::PTR, Type::OBJECT_OR_NULL],
+            Res::IntOf => &[Type::INT64, Type::OBJECT_OR_NULL],
+            Res::FloatOf => &[Type::FLOAT64, Type::OBJECT_OR_NULL],
             Res::Many => &[],
         };
         if data.op.row().res == Res::Many {
@@ -324,7 +338,10 @@ impl Function {
         data.targets.iter().flat_map(|t| t.args.iter().copied()).for_each(&mut f);
         if let Some(s) = data.state {
             let s = &self.states[s.index()];
-            s.stack.iter().for_each(|e| f(e.value));
+            s.stack.iter().for_each(|e| {
+                f(e.value);
+                e.of.into_iter().for_each(&mut f);
+            });
             s.stale.iter().for_each(|e| {
                 f(e.value);
                 e.unless.into_iter().for_each(&mut f);

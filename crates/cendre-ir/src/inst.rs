@@ -67,6 +67,9 @@ pub enum Res {
     Ptr,
     /// (`Ptr` tag, `Nullable` value)
     Pair,
+    /// A number, and the object that it is (owned) or null.
+    IntOf,
+    FloatOf,
     /// As many `Nullable` as the instruction was made with.
     Many,
 }
@@ -420,10 +423,11 @@ ops! {
     CallBound "call.bound" (Object, Nullable, Rest) Obj -> Object, WRITES | OBSERVABLE | RAISES;
     /// As `call.py`, of a caller that takes numbers unboxed. (tag, word): tag 0 = an owned object, 4 = an int, 5 = the bits of a double; only for `ret.*`.
     CallPyRaw "call.py.raw" (Object, Nullable, Rest) Obj -> Pair, WRITES | OBSERVABLE | RAISES;
-    /// The int that `call.py.raw` or `await.raw` answered; leaves if it is an object that is none (state: behind the call, the object on top).
-    RetInt "ret.int" (Ptr, Nullable) None -> Int, WRITES | LEAVES;
+    /// The int that `call.py.raw` or `await.raw` answered, and the object if it is one (owned; else null); leaves if that is no int (state: behind the call,
+    /// the object on top).
+    RetInt "ret.int" (Ptr, Nullable) None -> IntOf, WRITES | LEAVES;
     /// The same for a double.
-    RetFloat "ret.float" (Ptr, Nullable) None -> Float, WRITES | LEAVES;
+    RetFloat "ret.float" (Ptr, Nullable) None -> FloatOf, WRITES | LEAVES;
     /// Awaited call: callable, self or null, arguments. (tag, value): 0 = finished with the value; 1 = suspended: value is the receiver, what it yielded
     /// is for `yielded`; 3 = declined and called: value is the awaitable. Immediate: await site number.
     AwaitCall "await.call" (Object, Nullable, Rest) Int -> Pair, WRITES | OBSERVABLE | RAISES;
@@ -461,8 +465,8 @@ ops! {
     Branch "branch" (Bool) None -> None, ENDS;
     /// Returns an owned reference, or a number: boxed unless the caller takes numbers (state: the RETURN_VALUE, empty stack).
     Return "return" (Any) None -> None, ENDS;
-    /// Returns the number of a local, whose object a caller that takes no numbers gets. State as of `return`; where it names the slot as stale, that is made
-    /// current first.
+    /// Returns the object of a local's number, which somebody may have seen (to a caller that takes numbers, one of the cached small ints as it is). State as of
+    /// `return`; where it names the slot as stale, that is made current first.
     ReturnLocal "return.local" (Any) Slot -> None, ENDS;
     /// Suspends with an owned value. State: the RESUME behind the YIELD_VALUE, stack without the value.
     Yield "yield" (Object) None -> None, ENDS;

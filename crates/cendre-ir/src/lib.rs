@@ -18,6 +18,7 @@ pub mod verify;
 
 pub use function::{
     AwaitSite, Block, BlockData, Def, Entry, FrameState, Function, Handler, Imm, Inst, InstData, StackEntry, Stale, State, Target, Value,
+    origin,
 };
 pub use inst::{Arg, Cond, ImmKind, Op, Res, effect, form};
 pub use types::{Kinds, ObjId, Type};

@@ -496,7 +496,8 @@ impl Parser {
                 let value = p.value(names)?;
                 let home = if p.eat_word("in") { Some(p.slot()?) } else { None };
                 let twin = if p.eat_word("as") { Some(p.number("the place of an entry")?) } else { None };
-                Ok(StackEntry { value, own, home, twin })
+                let of = if p.eat_word("of") { Some(p.value(names)?) } else { None };
+                Ok(StackEntry { value, own, home, twin, of })
             })?;
         }
         if self.eat_word("stale") {

@@ -86,6 +86,9 @@ pub fn state_text(state: &FrameState) -> String {
             if let Some(n) = e.twin {
                 let _ = write!(s, " as {n}");
             }
+            if let Some(v) = e.of {
+                let _ = write!(s, " of v{}", v.0);
+            }
         });
         s.push(']');
     }

@@ -274,6 +274,8 @@ impl Verifier<'_> {
             Res::Bool => &[Type::BOOL],
             Res::Ptr => &[Type::PTR],
             Res::Pair => &[Type::PTR, Type::OBJECT_OR_NULL],
+            Res::IntOf => &[Type::INT64, Type::OBJECT_OR_NULL],
+            Res::FloatOf => &[Type::FLOAT64, Type::OBJECT_OR_NULL],
             Res::Many => &[],
         };
         let many = d.op.row().res == Res::Many;
@@ -315,6 +317,14 @@ impl Verifier<'_> {
                 && (slot >= f.nlocals || ![Kinds::INT64, Kinds::FLOAT64].contains(&f.ty(e.value).kinds))
             {
                 self.fail(b, i, format!("fs{name}: v{} is {} and has no object in slot {slot}", e.value.0, f.ty(e.value)));
+            }
+        }
+        for e in &st.stack {
+            let Some(of) = e.of else { continue };
+            let origin = f.ty(of).kinds == Kinds::PTR || f.ty(of).kinds.is_subset(Type::OBJECT_OR_NULL.kinds);
+            let number = [Kinds::INT64, Kinds::FLOAT64].contains(&f.ty(e.value).kinds);
+            if !origin || !number || e.home.is_some() || e.twin.is_some() {
+                self.fail(b, i, format!("fs{name}: v{} cannot be the object of v{}", of.0, e.value.0));
             }
         }
         let mut slots = HashSet::new();
@@ -402,14 +412,16 @@ impl Verifier<'_> {
     fn state_owns(&mut self, block: Block, inst: Inst, left: &dyn Fn(Value) -> i64, exempt: &dyn Fn(Value) -> bool) {
         let Some(s) = self.f.insts[inst.index()].state else { return };
         let stack = &self.f.states[s.index()].stack;
-        for (n, e) in stack.iter().enumerate() {
-            if !e.own || exempt(e.value) {
-                continue;
+        let owned = stack.iter().filter_map(|e| match e.of {
+            Some(of) => (self.f.ty(of).kinds != Kinds::PTR).then_some(of),
+            None => e.own.then_some(e.value),
+        });
+        let mut before: Vec<Value> = Vec::new();
+        for v in owned.filter(|v| !exempt(*v)) {
+            if left(v) <= before.iter().filter(|x| **x == v).count() as i64 {
+                self.fail(Some(block), Some(inst), format!("fs{} owns v{}, which was consumed", s.0, v.0));
             }
-            let before = stack[..n].iter().filter(|x| x.own && x.value == e.value).count() as i64;
-            if left(e.value) <= before {
-                self.fail(Some(block), Some(inst), format!("fs{} owns v{}, which was consumed", s.0, e.value.0));
-            }
+            before.push(v);
         }
     }
 

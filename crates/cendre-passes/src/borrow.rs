@@ -84,6 +84,10 @@ fn dropped(f: &Function, classes: &Classes, insts: &[Inst], gone: &[bool], v: Va
     for inst in insts.iter().filter(|i| !gone[i.index()]) {
         let d = &f.insts[inst.index()];
         let state = d.state.map(|s| &f.states[s.index()]);
+        // What goes with a state as the object of a number has to be owned.
+        if state.iter().flat_map(|s| &s.stack).any(|e| e.of.is_some_and(is)) {
+            return None;
+        }
         let mut named = state.iter().flat_map(|s| &s.stack).filter(|e| is(e.value));
         if d.op == Op::Drop
             && let Some(arg) = d.args.iter().position(|x| is(*x))

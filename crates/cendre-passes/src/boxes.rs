@@ -55,6 +55,7 @@ fn unused(f: &mut Function) -> bool {
         }
         d.targets.iter().flat_map(|t| &t.args).for_each(|v| number[v.index()] = None);
     }
+    f.states.iter().flat_map(|s| &s.stack).filter_map(|e| e.of).for_each(|v| number[v.index()] = None);
     if number.iter().all(Option::is_none) {
         return false;
     }

@@ -50,7 +50,10 @@ impl Replace {
             inst.targets.iter_mut().flat_map(|t| &mut t.args).for_each(|v| *v = self.resolve(*v));
         }
         for state in &mut f.states {
-            state.stack.iter_mut().for_each(|e| e.value = self.resolve(e.value));
+            state.stack.iter_mut().for_each(|e| {
+                e.value = self.resolve(e.value);
+                e.of = e.of.map(|v| self.resolve(v));
+            });
             state.stale.iter_mut().for_each(|e| {
                 e.value = self.resolve(e.value);
                 e.unless = e.unless.map(|v| self.resolve(v));

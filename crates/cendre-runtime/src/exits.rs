@@ -48,6 +48,8 @@ unsafe fn restore(ts: *mut ThreadState, fr: *mut Frame, row: &Row, words: *const
                 Word::Float => StackRef::from_steal_or_null(numbers::box_float_keeping(f64::from_bits(word))),
                 Word::IntIn(slot) => StackRef::from_steal_or_null(numbers::home_int(ts, fr, (*slot).into(), word as i64)),
                 Word::FloatIn(slot) => StackRef::from_steal_or_null(numbers::home_float(ts, fr, (*slot).into(), f64::from_bits(word))),
+                Word::IntOf => StackRef::from_steal_or_null(numbers::object_of_int(ts, fr, next(), word as i64)),
+                Word::FloatOf => StackRef::from_steal_or_null(numbers::object_of_float(ts, fr, next(), f64::from_bits(word))),
                 Word::Same(_) => StackRef::NULL,
                 Word::Bool => StackRef::from_borrow(if word != 0 { ffi::Py_True() } else { ffi::Py_False() }),
                 Word::Raw => StackRef(word as usize),

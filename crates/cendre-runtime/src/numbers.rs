@@ -5,6 +5,7 @@
 use crate::body::{self, BodyResult};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::frameobject::FrameObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::longobject::LongObject;
 use cendre_cpython::refcount;
@@ -159,8 +160,8 @@ pub(crate) unsafe extern "C" fn sync_bool(_ts: *mut ThreadState, fr: *mut Frame,
     unsafe { put(fr, slot, ffi::PyBool_FromLong((x & 0xff) as i64)) }
 }
 
-/// The object of a number whose home is a slot: what lies there, unless that is another number (somebody has written to the frame): then
-/// a box of its own. A new reference.
+/// The object of a number whose home is a slot: what lies there, unless that is another number. Then somebody has written to the frame, which has kept what it
+/// lost, for the sake of references that the stack borrows. A new reference.
 pub(crate) unsafe extern "C" fn home_int(_ts: *mut ThreadState, fr: *mut Frame, slot: u64, x: i64) -> *mut PyObject {
     // SAFETY: called by machine code for its own frame.
     unsafe {
@@ -171,7 +172,11 @@ pub(crate) unsafe extern "C" fn home_int(_ts: *mut ThreadState, fr: *mut Frame, 
                 return refcount::new_ref(o);
             }
         }
-        box_int_keeping(x)
+        let lost = overwritten(fr, |o| {
+            let mut overflow = 0;
+            refcount::type_of(o) == &raw mut ffi::PyLong_Type && ffi::PyLong_AsLongLongAndOverflow(o, &mut overflow) == x && overflow == 0
+        });
+        lost.unwrap_or_else(|| box_int_keeping(x))
     }
 }
 
@@ -183,7 +188,46 @@ pub(crate) unsafe extern "C" fn home_float(_ts: *mut ThreadState, fr: *mut Frame
         if !o.is_null() && refcount::type_of(o) == &raw mut ffi::PyFloat_Type && ffi::PyFloat_AsDouble(o).to_bits() == x.to_bits() {
             return refcount::new_ref(o);
         }
-        box_float_keeping(x)
+        let same = |o| refcount::type_of(o) == &raw mut ffi::PyFloat_Type && ffi::PyFloat_AsDouble(o).to_bits() == x.to_bits();
+        overwritten(fr, same).unwrap_or_else(|| box_float_keeping(x))
+    }
+}
+
+/// The last of the objects that `f_locals` has overwritten in a frame's slots for which `same` holds: a new reference.
+unsafe fn overwritten(fr: *mut Frame, same: impl Fn(*mut PyObject) -> bool) -> Option<*mut PyObject> {
+    // SAFETY: called by machine code for its own frame; if that has an object, the tuple is one or null.
+    unsafe {
+        let frame: *mut FrameObject = (*fr).frame_obj.cast();
+        if frame.is_null() || (*frame).f_overwritten_fast_locals.is_null() {
+            return None;
+        }
+        let lost = (*frame).f_overwritten_fast_locals;
+        let items = (0..ffi::PyTuple_GET_SIZE(lost)).rev().map(|n| ffi::PyTuple_GET_ITEM(lost, n));
+        items.into_iter().find(|o| same(*o)).map(|o| refcount::new_ref(o))
+    }
+}
+
+/// The object of a number by its origin (`cendre_ir::origin`). An object is that reference, given back.
+pub(crate) unsafe extern "C" fn object_of_int(ts: *mut ThreadState, fr: *mut Frame, of: u64, x: i64) -> *mut PyObject {
+    // SAFETY: called by machine code for its own frame; a word that is neither none nor a slot is a reference.
+    unsafe {
+        match of {
+            0 => box_int_keeping(x),
+            of if of & 1 != 0 => home_int(ts, fr, of >> 1, x),
+            of => of as *mut PyObject,
+        }
+    }
+}
+
+/// The same of a double.
+pub(crate) unsafe extern "C" fn object_of_float(ts: *mut ThreadState, fr: *mut Frame, of: u64, x: f64) -> *mut PyObject {
+    // SAFETY: as above.
+    unsafe {
+        match of {
+            0 => box_float_keeping(x),
+            of if of & 1 != 0 => home_float(ts, fr, of >> 1, x),
+            of => of as *mut PyObject,
+        }
     }
 }
 
@@ -294,7 +338,7 @@ extern "C" fn float_pow(x: f64, y: f64) -> u64 {
 
 /// The helpers of this file, by name.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
-    static TABLE: std::sync::OnceLock<[(&str, usize); 20]> = std::sync::OnceLock::new();
+    static TABLE: std::sync::OnceLock<[(&str, usize); 22]> = std::sync::OnceLock::new();
     TABLE.get_or_init(|| {
         [
             ("box_int", box_int as *const () as usize),
@@ -306,6 +350,8 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
             ("sync_bool", sync_bool as *const () as usize),
             ("home_int", home_int as *const () as usize),
             ("home_float", home_float as *const () as usize),
+            ("object_of_int", object_of_int as *const () as usize),
+            ("object_of_float", object_of_float as *const () as usize),
             ("slot_is_plain", slot_is_plain as *const () as usize),
             ("str_concat", str_concat as *const () as usize),
             ("str_eq", str_eq as *const () as usize),

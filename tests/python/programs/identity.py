@@ -56,6 +56,45 @@ class Watcher:
         return [a is self.seen[0] for a in self.seen]
 
 
+class Reflected:
+    """No number: its operators remember the other operand."""
+
+    def __init__(self):
+        self.seen = []
+
+    def keep(self, other):
+        self.seen.append(other)
+        return 7
+
+    __radd__ = __rsub__ = __rmul__ = __add__ = __mod__ = __rmod__ = keep
+
+    def __gt__(self, other):
+        self.seen.append(other)
+        return True
+
+    def all_are(self, x):
+        return [a is x for a in self.seen]
+
+
+def seen_by(y, x):
+    """Which of the numbers that y has met are this one; nothing if it is a number itself."""
+    return y.all_are(x) if isinstance(y, Reflected) else []
+
+
+def writes(name, value):
+    """Writes a local of the caller."""
+    sys._getframe(1).f_locals[name] = value
+    return value
+
+
+class WritesAtTheEnd:
+    def __init__(self, value):
+        self.value = value
+
+    def __del__(self):
+        sys._getframe(1).f_locals["x"] = self.value
+
+
 def pair(*args, **kwargs):
     items = [*args, *kwargs.values()]
     return [a is items[0] for a in items]
@@ -576,6 +615,100 @@ def clamp(x, low, high):
     return y is x, y is low, y is high, y
 
 
+def handed_on(b, k, y):
+    """What a call returns is an operand at once."""
+    r = [b.cached(k) + y, b.keep(k * 1000) - y, y + b.cached(k), y % b.cached(k) if k else 0, b.cached(k) < y]
+    return r, seen_by(y, b.x)[-2:], len(seen_by(y, 0))
+
+
+def handed_on_argument(b, x, y):
+    r = [give(x) + y, give_compared(x) * y, b.keep(x) + y, y + give(x)]
+    return r, seen_by(y, x)
+
+
+def handed_on_chain(x, y):
+    """Two of them wait."""
+    return give(x) + (give_compared(x) + (give(x) + y)), seen_by(y, x)
+
+
+def handed_on_raises(x, y, z):
+    """A call raises while another's result waits."""
+    try:
+        return give(x) + raises(z) + y
+    except ZeroDivisionError:
+        return "raised"
+
+
+def raises(z):
+    return 1 // z
+
+
+async def kept_awaits(b, x, y):
+    return [await passes(x) + y, await waits(x) + y, await passes(b.x) + y, (await waits(b.x)) < y], seen_by(y, x), seen_by(y, b.x)
+
+
+def handed_on_awaits(b, x, y):
+    return drive(kept_awaits(b, x, y))[1]
+
+
+def chosen(a, b, c, y):
+    p, q = a * 1000 + 1, b * 1000 + 1
+    r = [(p if c else q) + y, (a if c else b) + y, (p if c else b) + y, (p if c else b + 1) * y, y + (p if c else q)]
+    return r, seen_by(y, p), seen_by(y, q), seen_by(y, a), seen_by(y, b)
+
+
+def chosen_called(a, b, c, y):
+    p = a * 1000 + 1
+    r = [(p if c else give(b)) + y, (give(p) if c else b) + y, (p + 1 if c else give(b)) + y]
+    return r, seen_by(y, p), seen_by(y, b)
+
+
+def chosen_stored(a, c, y):
+    """The local that it is from is written while it waits."""
+    p = a * 1000 + 1
+    l = [p]
+    r = (p if c else a) + (give(p := a * 3000 + 1) and y)
+    return r, seen_by(y, l[0]), seen_by(y, p)
+
+
+def chosen_in_loop(n, y):
+    best = total = 0
+    for i in range(n):
+        x = i * 7919 % 1009 + 1000
+        total += x if x > best else best
+        if x > best:
+            best = x
+    return total, (x if x > best else best) + y, seen_by(y, x), seen_by(y, best)
+
+
+def written_under(k, value):
+    """A number waits while somebody writes to its local."""
+    x = k * 1000 + 1
+    y = x
+    t = (x, writes("x", value), x)
+    x = z = k * 2000 + 1
+    u = pair(x, writes("x", value), x, z)
+    x = w = k * 1000 + 1
+    v = [w, [x, writes("x", value) or x, y, x][0], x]
+    return t[0] is y, t[2] is y, u, x is z, v[0] is v[1], v[1] is y
+
+
+def written_at_an_end(k, value):
+    x = k * 1000 + 1
+    y = x
+    t = (x, [WritesAtTheEnd(value)].clear(), x)
+    return t[0] is y, t[2] is y, t[0], x
+
+
+def written_argument(x, value):
+    y = x
+    t = (x, writes("x", value), x)
+    r = Reflected()
+    x = y
+    x + (writes("x", value) and r)
+    return t[0] is y, t[2] is value, r.all_are(y)
+
+
 BIG = [3, 1, 2**20, 2**31 + 5, 2**40, -7, 0]
 
 
@@ -642,6 +775,26 @@ def cases():
     }
     for f, given in inputs.items():
         yield f.__name__, lambda f=f, given=given: matrix(f, given)
+    others = [(3, 2000), (2**33, 2**40), (3, Reflected), (2**33, Reflected), (2.5, Reflected), (2.5, 0.5)]
+
+    def met(*more):
+        return lambda: [(*(v() if isinstance(v, type) else v for v in (*more, k)), y() if isinstance(y, type) else y) for k, y in others]
+    choices = [(a, b, c, y) for a, b in ((3, 4), (2**33, 5), (2.5, 3.5)) for c in (0, 1) for y in (1000, Reflected)]
+    chosen_of = lambda: [(a, b, c, y() if y is Reflected else y) for a, b, c, y in choices]
+    yield "handed_on", lambda: matrix(handed_on, met(Box)(), make=met(Box))
+    yield "handed_on_argument", lambda: matrix(handed_on_argument, met(Box)(), make=met(Box))
+    yield "handed_on_chain", lambda: matrix(handed_on_chain, met()(), make=met())
+    awaited = lambda: [(Box(12345), *a) for a in met()()]
+    yield "handed_on_awaits", lambda: matrix(handed_on_awaits, awaited(), make=awaited)
+    yield "handed_on_raises", lambda: matrix(handed_on_raises, [(k, y, z) for k in (3000, 2**33, 0.5) for y in (1, 0.5) for z in (1, 0)])
+    for f in (chosen, chosen_called):
+        yield f.__name__, lambda f=f: matrix(f, chosen_of(), make=chosen_of)
+    stored = lambda: [(a, c, Reflected() if y else 5) for a in (3, 2**33, 2.5) for c in (0, 1) for y in (0, 1)]
+    yield "chosen_stored", lambda: matrix(chosen_stored, stored(), make=stored)
+    in_loop = lambda: [(9, 5), (30, 2.5), (9, Reflected())]
+    yield "chosen_in_loop", lambda: matrix(chosen_in_loop, in_loop(), make=in_loop)
+    for f in (written_under, written_at_an_end, written_argument):
+        yield f.__name__, lambda f=f: matrix(f, [(k, v) for k in (3, 7000, 2**33, 2.5) for v in (5, 3001, "text")])
     made = {
         from_list: lambda: [([1000, 2000, 3000],), ([0.5, 1.5],)],
         attribute_loop: lambda: [(Box(), 3), (Slots(), 3)],

@@ -200,7 +200,7 @@ impl Translator<'_> {
             let y = self.to_int(right)?;
             let state = op.is(cendre_ir::effect::LEAVES).then(|| self.before());
             let v = self.value(op, Imm::None, &[x, y], state);
-            if left.kind == Kind::Object || left.home.is_some() {
+            if left.kind == Kind::Object || left.home.is_some() || left.of.is_some() {
                 self.leave_if_same(op, x, y, v);
             }
             return Some(Val::number(Kind::Int, v));

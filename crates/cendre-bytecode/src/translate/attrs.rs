@@ -233,7 +233,7 @@ impl Translator<'_> {
 
     /// Is it a number that nobody has seen as an object yet, and that may need a box of its own?
     fn is_unseen(&self, v: Val) -> bool {
-        matches!(v.kind, Kind::Int | Kind::Float) && v.home.is_none() && !self.is_small(v.v)
+        matches!(v.kind, Kind::Int | Kind::Float) && v.home.is_none() && v.of.is_none() && !self.is_small(v.v)
     }
 
     /// STORE_ATTR of such a number: into the old one, if only the attribute refers to that.
@@ -409,7 +409,7 @@ impl Translator<'_> {
                 let state = self.before();
                 let old = self.value(Op::ListGet, Imm::None, &[o, n], Some(state));
                 // A number that nobody has seen as an object yet goes into the old float, if only the list has that.
-                let behind = if value.kind == Kind::Float && value.home.is_none() {
+                let behind = if value.kind == Kind::Float && value.home.is_none() && value.of.is_none() {
                     self.trace();
                     let done = self.value(Op::FloatOverwrite, Imm::None, &[old, value.v], None);
                     let (written, other) = self.branch(done);

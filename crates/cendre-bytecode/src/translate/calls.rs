@@ -5,7 +5,7 @@ use super::state::{Kind, Val};
 use super::{MOST_ARGUMENTS, Refusal, Translator, flag};
 use crate::facts::FunctionFact;
 use crate::{Edge, Instr, Opcode};
-use cendre_ir::{Imm, ObjId, Op, Value, form};
+use cendre_ir::{self as ir, Imm, ObjId, Op, Value, form};
 
 /// What a call consumes: callable, self or null, arguments; and which of them are owned.
 pub(super) struct Operands {
@@ -83,9 +83,8 @@ impl Translator<'_> {
             self.stack.push(Val::object(raw, true));
             let behind = self.state_at(i.next);
             self.stack.pop();
-            let op = if kind == Kind::Int { Op::RetInt } else { Op::RetFloat };
-            let x = self.value(op, Imm::None, &[tag, raw], Some(behind));
-            self.stack.push(Val::number(kind, x));
+            let number = self.returned(kind, tag, raw, behind);
+            self.stack.push(number);
             self.observed();
             return Ok(());
         }
@@ -179,6 +178,15 @@ impl Translator<'_> {
             above = above - effect.popped as usize + effect.pushed as usize;
         }
         None
+    }
+
+    /// The number that a call has answered; where it was an object, that goes with it until it is used.
+    fn returned(&mut self, kind: Kind, tag: Value, raw: Value, behind: ir::State) -> Val {
+        let op = if kind == Kind::Int { Op::RetInt } else { Op::RetFloat };
+        match self.emit_many(op, Imm::None, &[tag, raw], 0, Some(behind), 0)[..] {
+            [x, of] => Val { of: Some(of), ..Val::number(kind, x) },
+            _ => Val::number(kind, raw), // Nothing is emitted behind a terminator.
+        }
     }
 
     /// Pops a call's operands, as objects.
@@ -379,9 +387,7 @@ impl Translator<'_> {
         self.stack.push(Val::object(value, true));
         let mut state = self.state_at(shape.behind);
         if let Some(kind) = wanted {
-            let op = if kind == Kind::Int { Op::RetInt } else { Op::RetFloat };
-            let x = self.value(op, Imm::None, &[tag, value], Some(state));
-            self.stack[depth] = Val::number(kind, x);
+            self.stack[depth] = self.returned(kind, tag, value, state);
             state = self.state_at(shape.behind);
         }
         // Tools that were switched on meanwhile hear of what comes next, which is the END_SEND.

@@ -34,8 +34,19 @@ pub(crate) struct EntryShape {
     class: Option<u64>,
     /// A number whose object is that of a local.
     home: Option<u32>,
-    /// A number that arithmetic consumes: which object it is does not matter.
-    bare: bool,
+    /// A number that arithmetic consumes: what says which object it is, if another operand turns out to be no number.
+    bare: Option<Origin>,
+}
+
+/// What arrives with a number whose object is not the same on all ways.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Debug)]
+pub(crate) enum Origin {
+    /// Nothing: it has none.
+    Fresh,
+    /// A raw word: it may be that of a local.
+    Slot,
+    /// An object or null.
+    Object,
 }
 
 #[derive(Clone, Debug)]
@@ -230,7 +241,12 @@ impl Translator<'_> {
         for e in &leader.stack {
             let v = self.f.param(block, type_of(e.kind, e.class));
             let own = matches!(e.kind, Kind::Object | Kind::Nullable);
-            stack.push(Val { kind: e.kind, class: e.class, home: e.home, ..Val::object(v, own) });
+            let of = match e.bare {
+                Some(Origin::Slot) => Some(self.f.param(block, Type::PTR)),
+                Some(Origin::Object) => Some(self.f.param(block, Type::OBJECT_OR_NULL)),
+                Some(Origin::Fresh) | None => None,
+            };
+            stack.push(Val { kind: e.kind, class: e.class, home: e.home, of, ..Val::object(v, own) });
         }
         let untraced = leader.untraced;
         self.leaders.insert(unit, leader);
@@ -288,9 +304,13 @@ impl Translator<'_> {
                 let same_kind = inside.iter().all(|e| at(e).kind == first.kind);
                 let number = same_kind && matches!(first.kind, Kind::Int | Kind::Float);
                 let bare = number && !boxed && n + 1 == inside[0].state.stack.len() && self.number_wanted(unit) == Some(first.kind);
-                let one_home = inside.iter().all(|e| at(e).home == first.home);
+                let one_home = inside.iter().all(|e| at(e).home == first.home && at(e).of.is_none());
                 let home = first.home.filter(|_| number && one_home && !bare);
                 let boxed = boxed || number && !bare && !one_home;
+                let bare = bare.then(|| {
+                    let found = edges.iter().map(|e| self.origin(e.state.stack[n])).max();
+                    found.max(self.hints.of.get(&(unit, n as u32)).copied()).unwrap_or(Origin::Fresh)
+                });
                 let class = if !boxed && inside.iter().all(|e| at(e).class == first.class) { first.class } else { None };
                 let kind = match first.kind {
                     k if same_kind && !(boxed && k.is_number()) => k,
@@ -302,6 +322,36 @@ impl Translator<'_> {
             })
             .collect();
         Leader { block: self.f.block(), locals, stack, untraced: inside.iter().all(|e| e.state.untraced) }
+    }
+
+    fn origin(&self, v: Val) -> Origin {
+        match v.of {
+            Some(of) if self.is_object(of) => Origin::Object,
+            None if v.kind == Kind::Object => Origin::Object,
+            None if v.home.is_none() => Origin::Fresh,
+            _ => Origin::Slot,
+        }
+    }
+
+    /// The origin of an entry of the stack, as the leader wants it.
+    fn edge_origin(&mut self, unit: u32, n: usize, v: Val, want: Origin) -> Option<ir::Value> {
+        let have = self.origin(v);
+        if have > want {
+            self.hints.of.insert((unit, n as u32), have);
+            self.hints.changed = true;
+        }
+        match want {
+            Origin::Fresh => None,
+            Origin::Slot => {
+                let word = v.home.map_or(ir::origin::NONE, ir::origin::slot);
+                Some(v.of.filter(|of| !self.is_object(*of)).unwrap_or_else(|| self.constant(Op::ConstPtr, Imm::Int(word))))
+            }
+            Origin::Object => Some(match v.of {
+                Some(of) => of,
+                None if v.kind == Kind::Object => self.make_own(v).v,
+                None => self.value(Op::Null, Imm::None, &[], None),
+            }),
+        }
     }
 
     /// Completes an edge: brings its state into the leader's shape and jumps.
@@ -321,8 +371,14 @@ impl Translator<'_> {
         // Entries that become objects first: the slots of locals may get theirs by it.
         for n in 0..leader.stack.len() {
             let v = self.stack[n];
-            if leader.stack[n].kind == Kind::Object && matches!(v.kind, Kind::Int | Kind::Float) {
+            if !matches!(v.kind, Kind::Int | Kind::Float) {
+                continue;
+            }
+            if leader.stack[n].kind == Kind::Object {
                 self.stack[n] = self.make_own(v);
+            } else if leader.stack[n].bare == Some(Origin::Object) && self.origin(v) == Origin::Slot {
+                let o = self.make_own(v);
+                self.stack[n] = Val { home: None, of: Some(o.v), ..v };
             }
         }
         let mut args = Vec::new();
@@ -388,11 +444,15 @@ impl Translator<'_> {
             let v = self.stack[n];
             let v = match (shape.kind, v.kind) {
                 (a, b) if a == b && a.is_number() => {
-                    if a != Kind::Bool && !shape.bare && v.home != shape.home {
-                        self.hints.stack.insert((unit, n as u32), ());
-                        self.hints.changed = true;
+                    if let Some(want) = shape.bare {
+                        Val { home: None, of: self.edge_origin(unit, n, v, want), ..v }
+                    } else {
+                        if a != Kind::Bool && (v.home != shape.home || v.of.is_some()) {
+                            self.hints.stack.insert((unit, n as u32), ());
+                            self.hints.changed = true;
+                        }
+                        v
                     }
-                    v
                 }
                 (Kind::Word, Kind::Word) => v,
                 (Kind::Nullable, Kind::Null | Kind::Nullable | Kind::Object) => self.make_own(v),
@@ -423,9 +483,10 @@ impl Translator<'_> {
                         _ => Op::UnboxBool,
                     };
                     let x = self.value(op, Imm::None, &[v.v], Some(state));
-                    let number = Val { home: shape.home, ..Val::number(k, x) };
+                    let of = shape.bare.and_then(|want| self.edge_origin(unit, n, v, want));
+                    let number = Val { home: shape.home, of, ..Val::number(k, x) };
                     self.stack[n] = number;
-                    if v.own {
+                    if v.own && shape.bare != Some(Origin::Object) {
                         let state = self.dropping(true);
                         self.emit(Op::Drop, Imm::None, &[v.v], 0, Some(state));
                     }
@@ -439,6 +500,7 @@ impl Translator<'_> {
             };
             self.stack[n] = v;
             args.push(v.v);
+            args.extend(v.of.filter(|_| shape.bare.is_some()));
         }
         if let Some(at) = self.at {
             self.jump_to(at, leader.block, args);

@@ -28,6 +28,7 @@ use crate::facts::{CodeFacts, Facts, Known};
 use crate::{ExceptionTable, Instr, Opcode, decode};
 use cendre_ir::hash::HashMap;
 use cendre_ir::{self as ir, FrameState, Imm, InstData, ObjId, Op, Stale, State, Value};
+use edges::Origin;
 use flow::Flow;
 use state::{Abstract, Kind, Local, Val};
 use std::fmt;
@@ -86,6 +87,8 @@ pub(crate) struct Hints {
     pub unless: HashMap<(u32, u32), ()>,
     /// Slots that are not plain at a leader.
     pub rough: HashMap<(u32, u32), ()>,
+    /// Numbers on the eval stack of which it is only known when the code runs which object they are.
+    pub of: HashMap<(u32, u32), Origin>,
     /// Entries of the eval stack that must be boxed objects without a known class.
     pub stack: HashMap<(u32, u32), ()>,
     pub changed: bool,
@@ -320,7 +323,7 @@ impl Translator<'_> {
 
     fn stack_entries(stack: &[Val]) -> Vec<ir::StackEntry> {
         let home = |v: &Val| v.home.filter(|_| matches!(v.kind, Kind::Int | Kind::Float));
-        stack.iter().map(|v| ir::StackEntry { home: home(v), ..ir::StackEntry::new(v.v, v.own) }).collect()
+        stack.iter().map(|v| ir::StackEntry { home: home(v), of: v.of, ..ir::StackEntry::new(v.v, v.own) }).collect()
     }
 
     fn stale(&self) -> Vec<Stale> {
@@ -389,6 +392,7 @@ impl Translator<'_> {
         for n in 0..self.locals.len() {
             self.sync(n as u32);
         }
+        self.keep_objects();
     }
 
     /// Makes one local current.

@@ -37,6 +37,10 @@ pub(crate) struct Val {
     pub likely: Option<u64>,
     /// The local it was loaded from. A number's object is the one in that local's slot, once that is current: nobody has stored there since (`unhome`).
     pub home: Option<u32>,
+    /// Of a number without a home: its origin ([`cendre_ir::origin`]), which is known when the code runs: an object (owned) or null, or a raw word.
+    pub of: Option<Value>,
+    /// Of an object that was a number until unknown code ran: that number (`keep_objects`).
+    pub number: Option<(Kind, Value)>,
     /// An int constant's value, where the object is a literal.
     pub int: Option<i64>,
     pub float: Option<f64>,
@@ -46,7 +50,20 @@ pub(crate) struct Val {
 
 impl Val {
     pub fn object(v: Value, own: bool) -> Val {
-        Val { v, kind: Kind::Object, own, class: None, literal: None, likely: None, home: None, int: None, float: None, handled: false }
+        Val {
+            v,
+            kind: Kind::Object,
+            own,
+            class: None,
+            literal: None,
+            likely: None,
+            home: None,
+            of: None,
+            number: None,
+            int: None,
+            float: None,
+            handled: false,
+        }
     }
     pub fn number(kind: Kind, v: Value) -> Val {
         Val { kind, ..Val::object(v, false) }

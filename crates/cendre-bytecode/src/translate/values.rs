@@ -102,7 +102,9 @@ impl Translator<'_> {
 
     /// Drops what the values own, first one first.
     pub fn drop_values(&mut self, values: &[Val]) {
-        let owned: Vec<Val> = values.iter().copied().filter(|v| v.own).collect();
+        let object =
+            |v: &Val| v.of.filter(|of| self.is_object(*of)).map(|of| Val { class: self.class_of_kind(v.kind), ..Val::nullable(of, true) });
+        let owned: Vec<Val> = values.iter().filter_map(|v| if v.own { Some(*v) } else { object(v) }).collect();
         if owned.is_empty() {
             return;
         }
@@ -149,6 +151,9 @@ impl Translator<'_> {
                 if let Some(home) = v.home {
                     return self.home_object(home, v);
                 }
+                if let Some(of) = v.of {
+                    return self.object_of(of, v);
+                }
                 let state = self.raising();
                 let op = if v.kind == Kind::Int { Op::BoxInt } else { Op::BoxFloat };
                 let o = self.value(op, Imm::None, &[v.v], Some(state));
@@ -174,6 +179,35 @@ impl Translator<'_> {
         Val { class, ..Val::object(o, true) }
     }
 
+    /// Numbers that wait on the stack while unknown code runs are held by the object in their local's slot: that code may put another there, and the frame
+    /// keeps this one then.
+    pub fn keep_objects(&mut self) {
+        for k in 0..self.stack.len() {
+            let v = self.stack[k];
+            let Some(home) = v.home.filter(|_| matches!(v.kind, Kind::Int | Kind::Float)) else { continue };
+            if self.locals[home as usize].number.map(|n| n.1) == Some(v.v) {
+                let o = self.home_object(home, v);
+                self.stack[k] = Val { number: Some((v.kind, v.v)), ..o };
+            }
+        }
+    }
+
+    /// The object of a number whose origin is known when the code runs.
+    fn object_of(&mut self, of: Value, v: Val) -> Val {
+        if !self.is_object(of) {
+            (0..self.locals.len() as u32).for_each(|n| self.sync(n));
+        }
+        let helper = if v.kind == Kind::Int { "object_of_int" } else { "object_of_float" };
+        let state = self.raising();
+        let o = self.emit(Op::CallQuiet, Imm::Helper(helper), &[of, v.v], 0, Some(state)).unwrap_or(v.v);
+        Val { class: self.class_of_kind(v.kind), ..Val::object(o, true) }
+    }
+
+    /// Is an origin an object or null, not a raw word?
+    pub fn is_object(&self, of: Value) -> bool {
+        self.f.ty(of).kinds != Type::PTR.kinds
+    }
+
     /// Is it one of the ints of which CPython has one object each?
     pub fn is_small(&self, v: Value) -> bool {
         match self.f.values[v.index()].def {
@@ -186,14 +220,17 @@ impl Translator<'_> {
     /// a home at once, or is only looked at as a number. (Where both are used as numbers only, a pass takes the box away again.)
     pub fn box_for_copy(&mut self, i: &Instr) -> Result<(), Refusal> {
         let v = self.peek(i.arg as usize)?;
-        if !matches!(v.kind, Kind::Int | Kind::Float) || v.home.is_some() || self.is_small(v.v) {
+        let known = v.of.is_none() && (v.home.is_some() || self.is_small(v.v));
+        if !matches!(v.kind, Kind::Int | Kind::Float) || known {
             return Ok(());
         }
         use Opcode::*;
         let one = match self.instrs.get(self.flow.index_of(i.start) + 1) {
             Some(next) if self.flow.is_leader(next.start) => false,
             Some(next) => match next.base {
-                StoreFast | StoreFastLoadFast | StoreFastStoreFast | ToBool | PopJumpIfNone | PopJumpIfNotNone => i.arg == 1,
+                StoreFast | StoreFastLoadFast | StoreFastStoreFast | ToBool | PopJumpIfNone | PopJumpIfNotNone => {
+                    i.arg == 1 && v.of.is_none()
+                }
                 _ => false,
             },
             None => false,
@@ -250,6 +287,9 @@ impl Translator<'_> {
         }
         if v.kind != Kind::Object {
             return None;
+        }
+        if let Some((k, x)) = v.number {
+            return (k == kind).then_some(x);
         }
         match (kind, v.int, v.float) {
             (Kind::Int, Some(n), _) => return Some(self.const_int(n)),
@@ -349,6 +389,9 @@ impl Translator<'_> {
     pub fn store_fast(&mut self, n: u32) -> Result<(), Refusal> {
         self.check_local(n)?;
         let mut v = self.pop()?;
+        if v.of.is_some() {
+            v = self.make_own(v);
+        }
         let at = n as usize;
         if matches!(v.kind, Kind::Int | Kind::Float) {
             // A copy of a local: both must show the same object.
@@ -357,10 +400,7 @@ impl Translator<'_> {
             if same {
                 return Ok(()); // x = x
             }
-            let on_stack = self.stack.iter().any(|e| e.home == Some(n) && e.kind.is_number());
-            if on_stack {
-                self.unhome(n);
-            }
+            self.unhome(n);
             // Every way out and every call has to look after each unboxed local: with very many of them that is what code would consist of.
             let many = self.locals.iter().filter(|l| l.number.is_some()).count() > MOST_UNBOXED;
             if !copied && !many && self.locals[at].plain {
@@ -382,9 +422,7 @@ impl Translator<'_> {
             }
             return Ok(());
         }
-        if self.stack.iter().any(|e| e.home == Some(n) && e.kind.is_number()) {
-            self.unhome(n);
-        }
+        self.unhome(n);
         match v.kind {
             Kind::Nullable | Kind::Null => {
                 // The end of an inlined comprehension restores a local that may have been unbound.
@@ -417,7 +455,8 @@ impl Translator<'_> {
         // Box them first, while the slot still can tell: identity must be that of the local's object.
         for k in 0..self.stack.len() {
             let v = self.stack[k];
-            if v.home == Some(n) && v.kind.is_number() {
+            let here = v.home == Some(n) && (v.kind.is_number() || v.number.is_some());
+            if here || v.of.is_some_and(|of| !self.is_object(of)) {
                 let o = self.make_own(v);
                 self.stack[k] = Val { home: None, ..o };
                 self.before = None;
@@ -476,7 +515,7 @@ impl Translator<'_> {
         let seen = v.home.filter(|h| number && !(self.locals[*h as usize].stale && self.locals[*h as usize].unless.is_none()));
         let (op, imm, o) = match seen {
             Some(h) if own(&self.locals[h as usize]) => (Op::ReturnLocal, Imm::Slot(h), v),
-            None if number => (Op::Return, Imm::None, v),
+            None if number && v.of.is_none() => (Op::Return, Imm::None, v),
             _ => (Op::Return, Imm::None, self.make_own(v)),
         };
         let rest = std::mem::take(&mut self.stack);

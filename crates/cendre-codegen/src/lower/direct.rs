@@ -8,7 +8,7 @@
 
 use super::{Lower, Ret, bad};
 use crate::{Callee, CodegenError, tag};
-use cendre_ir::{Imm, InstData, Kinds, Op};
+use cendre_ir::{Imm, InstData, Kinds, Op, origin};
 use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// C stack that must be left above CPython's own soft limit for a direct call, in bytes: what ordinary C code below us may need.
@@ -64,10 +64,20 @@ impl Lower<'_> {
         Ok(o)
     }
 
-    /// `return.local`: the object in the local's slot, a reference of its own.
+    /// `return.local`: the object in the local's slot, a reference of its own. Of the small ints there is one each: those go back as they are where they can.
     pub(super) fn returned_local(&mut self, i: &InstData, v: ir::Value) -> Result<ir::Value, CodegenError> {
         let Imm::Slot(slot) = i.imm else { return bad(i) };
-        self.raw_return(i, v);
+        if self.kinds(i.args[0]) == Kinds::INT64 {
+            let (small, large) = (self.new_block(), self.new_block());
+            let from = self.b.ins().iadd_imm_s(v, 5);
+            let is_small = self.b.ins().icmp_imm_s(IntCC::UnsignedLessThan, from, 262);
+            self.b.ins().brif(is_small, small, &[], large, &[]);
+            self.b.switch_to_block(small);
+            if self.raw_return(i, v) {
+                self.jump(large, &[]);
+            }
+            self.b.switch_to_block(large);
+        }
         let state = self.state(i)?.clone();
         self.sync_one(&state, slot)?;
         let o = self.slot_object(self.slot(slot));
@@ -94,7 +104,7 @@ impl Lower<'_> {
         true
     }
 
-    /// `ret.int`, `ret.float`: the number, or out of an object.
+    /// `ret.int`, `ret.float`: the number, or out of an object, which is told as well.
     pub(super) fn returned_number(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let exit = self.leave_exit(i)?;
         let (t, v) = (self.arg(i, 0), self.arg(i, 1));
@@ -102,20 +112,21 @@ impl Lower<'_> {
         let int = i.op == Op::RetInt;
         let (object, done) = (self.new_block(), self.new_block());
         let result = self.b.append_block_param(done, if int { types::I64 } else { types::F64 });
+        let origin = self.b.append_block_param(done, types::I64);
         let same = self.is_const(t, if int { tag::RETURNED_INT } else { tag::RETURNED_FLOAT });
         let raw = self.new_block();
         self.b.ins().brif(same, raw, &[], object, &[]);
         self.b.switch_to_block(raw);
         let x = if int { v } else { self.b.ins().bitcast(types::F64, MemFlagsData::new(), v) };
-        self.jump(done, &[x]);
+        let none = self.iconst(origin::NONE);
+        self.jump(done, &[x, none]);
         self.b.switch_to_block(object);
         // A number of the other kind: box it, so that leaving finds an object.
         let other = self.cold_block();
         let is_object = self.b.ins().icmp_imm_s(IntCC::Equal, t, 0);
         self.branch_unless(is_object, other);
         let x = if int { self.unbox_int(v, true, exit)? } else { self.unbox_float(v, exit) };
-        self.decref(v, false, None)?;
-        self.jump(done, &[x]);
+        self.jump(done, &[x, v]);
         self.b.switch_to_block(other);
         let mut state = self.state(i)?.clone();
         let boxed = if int {
@@ -130,6 +141,7 @@ impl Lower<'_> {
         self.leave_with_top(&state, boxed, i.op.row().text)?;
         self.b.switch_to_block(done);
         self.set(i, 0, result);
+        self.set(i, 1, origin);
         Ok(())
     }
 

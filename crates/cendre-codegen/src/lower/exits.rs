@@ -252,10 +252,16 @@ impl Lower<'_> {
                 continue;
             }
             let word = self.store_word(e.value, e.own, &mut at)?;
-            stack.push(match (word, e.home) {
-                (Word::Int, Some(slot)) => Word::IntIn(slot),
-                (Word::Float, Some(slot)) => Word::FloatIn(slot),
-                (word, _) => word,
+            if let Some(of) = e.of {
+                let origin = self.helper_arg(of);
+                self.put_word(origin, &mut at);
+            }
+            stack.push(match (word, e.home, e.of) {
+                (Word::Int, Some(slot), _) => Word::IntIn(slot),
+                (Word::Float, Some(slot), _) => Word::FloatIn(slot),
+                (Word::Int, _, Some(_)) => Word::IntOf,
+                (Word::Float, _, Some(_)) => Word::FloatOf,
+                (word, ..) => word,
             });
         }
         self.words_size = self.words_size.max(at as u32);
@@ -396,6 +402,12 @@ impl Lower<'_> {
                     let slot = self.iconst(i64::from(slot));
                     let name = if kinds == Kinds::INT64 { "home_int" } else { "home_float" };
                     let o = self.call_helper(name, &[slot, x], Ret::Word)?[0];
+                    self.owned_word(o)
+                }
+                (Kinds::INT64 | Kinds::FLOAT64, _) if let Some(of) = e.of => {
+                    let (of, x) = (self.helper_arg(of), self.v(e.value));
+                    let name = if kinds == Kinds::INT64 { "object_of_int" } else { "object_of_float" };
+                    let o = self.call_helper(name, &[of, x], Ret::Word)?[0];
                     self.owned_word(o)
                 }
                 (Kinds::INT64, _) => {

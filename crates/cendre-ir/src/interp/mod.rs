@@ -163,7 +163,12 @@ impl Machine<'_> {
         let mut out: Vec<Val> = Vec::with_capacity(st.stack.len());
         for e in &st.stack {
             let v = self.get(e.value)?;
+            let origin = e.of.map(|of| self.get(of)).transpose()?;
             let v = match (e.home, e.twin) {
+                _ if matches!(origin, Some(Val::Obj(_))) => origin.unwrap_or(v),
+                _ if let Some(Val::Ptr(word)) = origin.filter(|o| *o != Val::Ptr(0)) => {
+                    self.boxed(self.locals[(word >> 1) as usize], false)
+                }
                 (Some(slot), _) => self.boxed(self.locals[slot as usize], false),
                 (_, Some(n)) => self.boxed(out[n as usize], false),
                 _ => self.boxed(v, e.own),
@@ -475,6 +480,10 @@ impl Machine<'_> {
                     let fits = match (d.op.row().res, v) {
                         (Res::Int, Val::Int(_)) | (Res::Bool, Val::Bool(_)) | (Res::Float, Val::Float(_)) => true,
                         (Res::Object, Val::Obj(_)) | (Res::Nullable, Val::Obj(_) | Val::Null) => true,
+                        (Res::IntOf, Val::Int(_)) | (Res::FloatOf, Val::Float(_)) => {
+                            matches!(self.f.values[r.index()].def, Def::Result(_, 0))
+                        }
+                        (Res::IntOf | Res::FloatOf, Val::Obj(_) | Val::Null) => matches!(self.f.values[r.index()].def, Def::Result(_, 1)),
                         (Res::Pair, _) => matches!(v, Val::Ptr(_)) == matches!(self.f.values[r.index()].def, Def::Result(_, 0)),
                         (Res::Many, Val::Obj(_) | Val::Null | Val::Ptr(_)) | (Res::Ptr, Val::Ptr(_)) => true,
                         _ => false,

@@ -237,7 +237,7 @@ impl TestWorld {
                 Answer::Raise
             }
             What::Values(values) => {
-                let unboxed = matches!(op.row().res, Res::Int | Res::Bool | Res::Float);
+                let unboxed = matches!(op.row().res, Res::Int | Res::Bool | Res::Float | Res::IntOf | Res::FloatOf);
                 Answer::Values(
                     values
                         .iter()
