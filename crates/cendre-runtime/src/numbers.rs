@@ -39,10 +39,23 @@ unsafe fn boxed(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
 }
 
 /// CPython gives no memory for a box. Boxes are made where the bytecode allocates nothing (the interpreter had the object all
-/// along), at places that cannot raise; so this asks the C library instead, whose memory CPython's allocators can free.
+/// along), at places that cannot raise.
 /// No exception was set before: where one may be, `keeping_exception` has it.
 #[cold]
 unsafe fn without_memory(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
+    // SAFETY: the GIL is held.
+    unsafe {
+        let o = from_c_library(make);
+        if o.is_null() {
+            ffi::Py_FatalError(c"cendre: no memory for a number".as_ptr());
+        }
+        o
+    }
+}
+
+/// Makes an object with memory of the C library, which CPython's allocators can free: for what the interpreter would have made earlier, where an
+/// exception now would come too late. MemoryError that is set goes; null, and it is set again, where there is none either.
+pub(crate) unsafe fn from_c_library(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
     // SAFETY: the GIL is held.
     unsafe {
         ffi::PyErr_Clear();
@@ -52,9 +65,6 @@ unsafe fn without_memory(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
         ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut ours);
         let o = make();
         ffi::PyMem_SetAllocator(ffi::PyMemAllocatorDomain::PYMEM_DOMAIN_OBJ, &mut theirs);
-        if o.is_null() {
-            ffi::Py_FatalError(c"cendre: no memory for a number".as_ptr());
-        }
         o
     }
 }

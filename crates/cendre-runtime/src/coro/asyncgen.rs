@@ -12,6 +12,7 @@ use super::send::{answer, told};
 use super::slots;
 use crate::body::{self, BodyResult};
 use crate::gil::Gil;
+use crate::numbers;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::genobject::{AsyncGenAsend, AsyncGenWrapped, GenObject, asend_state};
@@ -188,9 +189,12 @@ pub unsafe fn next(
         }
         // It waits for something: now there has to be an object that others can send to.
         let yielded = answer.value as *mut PyObject;
-        let a = api::_PyEval_GetANext(iterator);
+        let mut a = api::_PyEval_GetANext(iterator);
         if a.is_null() {
-            // No memory.
+            // No memory. The interpreter makes it before the step, which nobody could take back now.
+            a = numbers::from_c_library(|| api::_PyEval_GetANext(iterator));
+        }
+        if a.is_null() {
             (*g).gi_running_async = 0;
             refcount::decref(yielded);
             return Some(RAISED);
