@@ -6,6 +6,7 @@ counter that a front was kept (`resumed_in_place` without it stays what it is, s
 
 import asyncio
 import re
+import threading
 
 import pytest
 from cendre import aio
@@ -111,6 +112,111 @@ def test_by_the_dict_the_front_is_not_seen():
         await asyncio.gather(*tasks)
 
     assert run(main, "off")[:3] == [0, 3, 3]
+
+
+class Asked(asyncio.SelectorEventLoop):
+    """Notes what the deque holds when the selector is asked, and may do something then."""
+
+    def __init__(self):
+        super().__init__()
+        self.held = []
+        self.then = None
+        select = self._selector.select
+
+        def asked(timeout):
+            self.held.append(len(vars(self)["_ready"]))
+            if self.then:
+                self.then, then = None, self.then
+                then()
+            return select(timeout)
+        self._selector.select = asked
+
+
+async def _many(notes, interrupted=None):
+    loop = asyncio.get_running_loop()
+    tasks = [asyncio.create_task(child(notes, n)) for n in range(3)]
+    await asyncio.sleep(0)
+    loop.call_soon(notes.append, "soon")
+    tasks += [asyncio.create_task(child(notes, n)) for n in range(3, 6)]
+    loop.then = interrupted
+    await asyncio.gather(*tasks)
+
+
+@pytest.mark.parametrize("policy", aio.POLICIES)
+def test_the_front_stays_while_the_loop_is_asked(policy):
+    """With no budget, each iteration asks the selector; what is ready then needs no handle."""
+    def run(policy):
+        loop, notes = Asked(), []
+        try:
+            if policy:
+                aio.install(loop, policy=policy, budget=0)
+            loop.run_until_complete(_many(notes))
+            return notes, loop.held, len(loop._ready)
+        finally:
+            loop.close()
+
+    (want, filled, _), (got, held, left) = run("eager" if policy == "eager" else None), run(policy)
+    assert got == want and left == 0
+    assert max(held[1:]) == 0  # The first time it is the program's own first step that waits.
+    if policy != "eager":
+        assert max(filled[1:]) >= 3 and (policy == "family" or len(filled) == len(held))
+
+
+@pytest.mark.parametrize("policy", ["off", "exact"])
+@pytest.mark.parametrize("how", ["interrupt", "stop", "call_soon", "thread", "debug", "policy"])
+def test_what_comes_while_the_loop_is_asked(policy, how):
+    """Nothing is lost, and nothing changes its place."""
+    def run(policy):
+        loop, notes = Asked(), []
+
+        def then():
+            if how == "interrupt":
+                raise KeyboardInterrupt
+            if how == "stop":
+                loop.stop()
+            elif how == "call_soon":
+                loop.call_soon(notes.append, "then")
+            elif how == "thread":
+                thread = threading.Thread(target=loop.call_soon_threadsafe, args=(notes.append, "then"))
+                thread.start()
+                thread.join()
+            elif how == "debug":
+                loop.set_debug(True)
+            elif policy:
+                aio.install(loop, policy="off", budget=0)
+        try:
+            if policy:
+                aio.install(loop, policy=policy, budget=0)
+            task = loop.create_task(_many(notes, then))
+            if how == "interrupt":
+                with pytest.raises(KeyboardInterrupt):
+                    loop.run_until_complete(task)
+            elif how == "stop":
+                loop.run_forever()
+            notes.append([type(handle).__name__ for handle in vars(loop)["_ready"]])
+            loop.run_until_complete(task)
+            return notes
+        finally:
+            loop.close()
+
+    assert run(policy) == run(None)
+
+
+def test_a_loop_that_is_not_running_keeps_nothing_in_front():
+    """`_run_once` called by hand: the loop's queue is an ordinary one afterwards, so that it can die with it."""
+    loop, notes = Asked(), []
+    try:
+        aio.install(loop, policy="off", budget=0)
+        asyncio._set_running_loop(loop)
+        try:
+            task = loop.create_task(_many(notes))
+            loop._run_once()
+            assert len(vars(loop)["_ready"]) == 4
+        finally:
+            asyncio._set_running_loop(None)
+        loop.run_until_complete(task)
+    finally:
+        loop.close()
 
 
 def test_other_loops_have_it_too():

@@ -3,15 +3,19 @@
 //! Invariant: nothing is hooked before `tasks_bind` has succeeded, and the hooks hand on to asyncio's own functions for every
 //! loop that was not installed.
 
-use crate::layout::{CFunction, FutureIter, FutureObj, StepWrapper, TaskObj};
+use crate::attrs::Attr;
+use crate::clock::Reading;
+use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
-use crate::state::{self, Bound, Calls, Fanout, LoopState, Names, Policy};
-use crate::{early, fanout, future, look, sites, step};
+use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, Policy};
+use crate::{early, fanout, front, future, look, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
+use cendre_cpython::typeobject::tp_flags;
 use core::ffi::{CStr, c_int, c_void};
+use core::mem::offset_of;
 use core::ptr;
 use std::collections::VecDeque;
 use std::time::Duration;
@@ -109,6 +113,11 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
         ];
         if sizes.iter().any(|(t, n)| (**t).tp_basicsize as usize != *n) {
             return Err(raise(ffi::PyExc_ImportError, c"the objects of this asyncio have another size"));
+        }
+        let context = &raw const ffi::PyContext_Type;
+        let (size, weak) = ((*context).tp_basicsize as usize, (*context).tp_weaklistoffset as usize);
+        if size != size_of::<ContextObj>() || weak != offset_of!(ContextObj, ctx_weakreflist) {
+            return Err(raise(ffi::PyExc_ImportError, c"contexts are laid out otherwise"));
         }
         let wakeup = item(dict, c"wakeup")?;
         if type_of(wakeup) != &raw mut ffi::PyCFunction_Type {
@@ -391,6 +400,10 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             (*found).plain_create_task = plain & 2 != 0;
             (*found).plain_ready = plain & 4 != 0;
             (*found).plain_time = plain & 8 != 0;
+            (*found).plain_attributes = has_attributes(looop, plain);
+            if !(*found).plain_ready || !(*found).plain_call_soon {
+                front::flush(&*state::bound(), found);
+            }
             (*found).budget = budget;
             (*found).max_depth = depth.max(0) as usize;
             (*found).skipped = skipped as u32;
@@ -404,6 +417,10 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             plain_create_task: plain & 2 != 0,
             plain_ready: plain & 4 != 0,
             plain_time: plain & 8 != 0,
+            plain_attributes: has_attributes(looop, plain),
+            reading: Reading::default(),
+            places: [0; Attr::Count as usize],
+            group: GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
             family: Vec::new(),
             calls: Vec::new(),
             ended: Calls { task: ptr::null_mut(), from: 0, to: 0 },
@@ -434,6 +451,50 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         }
         state::add(ls);
         capsule
+    }
+}
+
+/// Whether the attributes of `attrs` lie in the loop's own dict.
+unsafe fn has_attributes(looop: *mut PyObject, plain: c_int) -> bool {
+    // SAFETY: a live object.
+    unsafe { plain & 16 != 0 && (*type_of(looop)).tp_flags & tp_flags::MANAGED_DICT != 0 }
+}
+
+/// `tasks_waiting(loop)`: whether something is ready.
+unsafe extern "C" fn waiting(_: *mut PyObject, looop: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let ls = state::find(looop);
+        if !ls.is_null() && (*ls).fronted {
+            return ffi::PyBool_FromLong((front::size(ls) > 0).into());
+        }
+        let ready = ffi::PyObject_GetAttr(looop, (*state::bound()).names.ready);
+        let is = if ready.is_null() { -1 } else { ffi::PyObject_IsTrue(ready) };
+        xdecref(ready);
+        if is < 0 { ptr::null_mut() } else { ffi::PyBool_FromLong(is.into()) }
+    }
+}
+
+/// `tasks_put(loop, handle)`: the handle goes to the queue's end.
+unsafe extern "C" fn put(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let (mut looop, mut handle): (*mut PyObject, *mut PyObject) = (ptr::null_mut(), ptr::null_mut());
+        if ffi::PyArg_ParseTuple(args, c"OO".as_ptr(), &mut looop, &mut handle) == 0 {
+            return ptr::null_mut();
+        }
+        let b = &*state::bound();
+        let ls = state::find(looop);
+        if !ls.is_null() && (*ls).fronted {
+            return if front::put(b, ls, new_ref(handle)) == 0 { ffi::Py_None() } else { ptr::null_mut() };
+        }
+        let ready = ffi::PyObject_GetAttr(looop, b.names.ready);
+        if ready.is_null() {
+            return ready;
+        }
+        let done = ffi::PyObject_CallMethodOneArg(ready, b.names.append, handle);
+        decref(ready);
+        done
     }
 }
 
@@ -527,7 +588,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 14]);
+struct Methods([ffi::PyMethodDef; 16]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -542,6 +603,8 @@ static METHODS: Methods = Methods([
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
     def(c"tasks_override", set_override, ffi::METH_VARARGS, c"The policy for what one task waits for."),
     def(c"tasks_run_ready", run_ready, ffi::METH_O, c"Runs what is in a loop's queue now."),
+    def(c"tasks_waiting", waiting, ffi::METH_O, c"Whether something is ready in a loop's queue."),
+    def(c"tasks_put", put, ffi::METH_VARARGS, c"Puts a handle at the end of a loop's queue."),
     def(c"tasks_last_handle", last_handle, ffi::METH_O, c"The handle that an exception left the loop from, once."),
     def(c"tasks_call_soon", call_soon, ffi::METH_O, c"The native call_soon as a method of a class."),
     def(c"tasks_ready", ready, ffi::METH_O, c"The descriptor of `_ready` for a class."),

@@ -37,3 +37,41 @@ pub unsafe fn now(b: &Bound, ls: *mut LoopState) -> Option<f64> {
         None
     }
 }
+
+/// What the clock said, and what the processor's counter said then.
+#[derive(Clone, Copy, Default)]
+pub struct Reading {
+    /// Of the first reading; its counter is 0 if there was none yet.
+    first: (f64, u64),
+    last: (f64, u64),
+    /// Counts in a second, as seen from the first reading to the last; 0: not long enough to tell.
+    rate: f64,
+}
+
+/// How long two readings must be apart for a rate, in seconds.
+const APART: f64 = 0.01;
+
+/// A time that is not before `loop.time()`, and at most `slack` seconds after it. The clock is not asked again before the processor's
+/// counter says that so much has passed; where that counter runs backwards, it is.
+#[inline]
+pub unsafe fn not_before(b: &Bound, ls: *mut LoopState, slack: f64) -> Option<f64> {
+    // SAFETY: a live loop; every processor that cendre runs on has the counter.
+    unsafe {
+        if !(*ls).plain_time {
+            return now(b, ls);
+        }
+        let ticks = core::arch::x86_64::_rdtsc();
+        let r = (&raw mut (*ls).reading).as_mut()?;
+        if r.rate > 0.0 && (ticks.wrapping_sub(r.last.1) as f64) < slack * r.rate {
+            return Some(r.last.0 + slack);
+        }
+        let seconds = now(b, ls)?;
+        r.last = (seconds, ticks);
+        if r.first.1 == 0 {
+            r.first = r.last;
+        } else if seconds - r.first.0 > APART {
+            r.rate = (ticks.wrapping_sub(r.first.1) as f64 / (seconds - r.first.0)).max(0.0);
+        }
+        Some(seconds)
+    }
+}

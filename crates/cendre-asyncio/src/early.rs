@@ -4,6 +4,7 @@
 //! the wake-up of the waiting task itself is the head, the task goes on in place, else it suspends for real. So the
 //! order of every step and callback is stock's. Read docs/internals/tasks.md, "The exact rule", whose numbers are used here.
 
+use crate::attrs::{self, Attr};
 use crate::family;
 use crate::front;
 use crate::future::{self, Outcome};
@@ -164,7 +165,7 @@ unsafe fn may(
         if (*ls).checks(check::CHAIN) && !chain(b, ts, task, it) {
             return Err(Counter::NotChain);
         }
-        if queue::truth((*ls).looop, b.names.debug) != Some(false) {
+        if attrs::truth(b, ls, Attr::Debug) != Some(false) {
             return Err(Counter::NotDebug);
         }
         if policy == Policy::Family {

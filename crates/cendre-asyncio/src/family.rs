@@ -6,6 +6,7 @@
 //! Invariant: what is not in the family keeps its order. The booking and the isolation are those of the exact rule (`early.rs`).
 //! Read docs/internals/tasks.md, "The family".
 
+use crate::attrs::{self, Attr};
 use crate::front;
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue::{self, Kind};
@@ -35,16 +36,29 @@ pub unsafe fn has_children(ls: *mut LoopState, nest: *mut Nest) -> bool {
     unsafe { (*ls).family.len() > (*nest).family_at }
 }
 
+/// The part of the budget that may be left when it counts as used, so that the clock need not be asked for each child.
+const SLACK: f64 = 1.0 / 32.0;
+
 /// Whether more may run early in this outer step; says why not.
 pub unsafe fn may_go_on(b: &Bound, ls: *mut LoopState) -> Result<(), Counter> {
     // SAFETY: a live loop.
     unsafe {
-        if (*ls).checks(check::STOP) && queue::truth((*ls).looop, b.names.stopping) != Some(false) {
+        if (*ls).checks(check::STOP) && attrs::truth(b, ls, Attr::Stopping) != Some(false) {
             return Err(Counter::IterationOver);
         }
-        let Some(now) = clock::now(b, ls) else { return Err(Counter::Faults) };
-        let since = *(*ls).outer_since.get_or_insert(now);
-        if (*ls).checks(check::BUDGET) && now - since >= (*ls).budget.as_secs_f64() { Err(Counter::BudgetUsed) } else { Ok(()) }
+        let Some(since) = (*ls).outer_since else {
+            (*ls).outer_since = clock::now(b, ls);
+            return if (*ls).outer_since.is_none() {
+                Err(Counter::Faults)
+            } else if (*ls).budget.is_zero() && (*ls).checks(check::BUDGET) {
+                Err(Counter::BudgetUsed)
+            } else {
+                Ok(())
+            };
+        };
+        let budget = (*ls).budget.as_secs_f64();
+        let Some(now) = clock::not_before(b, ls, budget * SLACK) else { return Err(Counter::Faults) };
+        if (*ls).checks(check::BUDGET) && now - since >= budget { Err(Counter::BudgetUsed) } else { Ok(()) }
     }
 }
 

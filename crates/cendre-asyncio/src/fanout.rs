@@ -5,14 +5,15 @@
 //! then that function runs. What it makes is what that function would have made; so either may go on with it at any point.
 //! Read docs/internals/tasks.md, "Fan-out".
 
+use crate::attrs::{self, Attr};
 use crate::early;
 use crate::family;
 use crate::front;
 use crate::future;
-use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
+use crate::layout::{ContextObj, FutureObj, TaskObj, bit, state as fut_state};
 use crate::queue;
 use crate::sites::{self, Kind};
-use crate::state::{self, Bound, Counter, GroupSlots, LoopState, NO_SLOT};
+use crate::state::{self, Bound, Counter, GroupCall, GroupSlots, LoopState, NO_SLOT};
 use crate::step::current_task;
 use cendre_cpython::FunctionObject;
 use cendre_cpython::dict::DictValues;
@@ -20,9 +21,10 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
 use cendre_cpython::typeobject::tp_flags;
+use cendre_runtime::Gil;
 use core::ffi::c_int;
 use core::ptr;
-use std::collections::HashSet;
+use rustc_hash::{FxBuildHasher, FxHashSet};
 
 unsafe extern "C" {
     /// Gives a function another entry, which specialised calls do not go around.
@@ -38,6 +40,9 @@ const RETURN_EXCEPTIONS: isize = 4;
 /// Their names, to be compared with the code object's.
 pub const FREE: [&core::ffi::CStr; 5] = [c"children", c"nfinished", c"nfuts", c"outer", c"return_exceptions"];
 
+/// Where `Task` was found in `asyncio.tasks.__dict__`.
+static TASK_AT: Gil<usize> = Gil::new(0);
+
 /// The state of the loop that runs in this thread, if tasks may be made natively for it now; else null.
 unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut LoopState {
     // SAFETY: the running thread's state; the loop is alive or null.
@@ -50,9 +55,9 @@ unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut
             || (*ls).thread != (*ts).id
             || (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != looop
             || early::watched(ts)
-            || ffi::PyDict_GetItemWithError(b.fanout.tasks_dict, b.names.task_class) != b.task.cast()
-            || queue::truth(looop, b.names.debug) != Some(false)
-            || !is_none(looop, b.names.task_factory)
+            || attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.task_class, TASK_AT.get()) != b.task.cast()
+            || attrs::truth(b, ls, Attr::Debug) != Some(false)
+            || !attrs::is_none(b, ls, Attr::TaskFactory)
         {
             return ptr::null_mut();
         }
@@ -122,15 +127,6 @@ pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
             tasks: find(c"_tasks"),
             on_completed: find(c"_on_completed_fut"),
         }
-    }
-}
-
-unsafe fn is_none(o: *mut PyObject, name: *mut PyObject) -> bool {
-    // SAFETY: a live object; the reference is given back.
-    unsafe {
-        let value = get(o, name);
-        xdecref(value);
-        value == ffi::Py_None()
     }
 }
 
@@ -275,7 +271,7 @@ unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject]) ->
     if args.len() <= 12 {
         return args.iter().enumerate().all(|(i, a)| !args.iter().take(i).any(|before| before == a));
     }
-    let mut seen = HashSet::with_capacity(args.len());
+    let mut seen = FxHashSet::with_capacity_and_hasher(args.len(), FxBuildHasher);
     args.iter().all(|a| seen.insert(*a))
 }
 
@@ -459,6 +455,52 @@ pub unsafe extern "C" fn group_create_task(
     }
 }
 
+/// `group._on_task_done` and a copy of the current context, new references: those of the child before, if it was made in this step of this
+/// task, by the same group, with the same context variables. Null with an exception set.
+unsafe fn group_call(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, group: *mut PyObject) -> (*mut PyObject, *mut PyObject) {
+    // SAFETY: live objects; what is kept is given back at the latest by the step that runs (`forget_group`).
+    unsafe {
+        let kept = (*ls).group;
+        if !kept.callback.is_null() && kept.group == group {
+            let (now, then): (*mut ContextObj, *mut ContextObj) = ((*ts).context.cast(), kept.context.cast());
+            if !now.is_null() && (*now).ctx_vars == (*then).ctx_vars && (*then).ctx_entered == 0 {
+                return (new_ref(kept.callback), new_ref(kept.context));
+            }
+        }
+        let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
+        let context = ffi::PyContext_CopyCurrent();
+        let nest = (*ls).nest;
+        if !callback.is_null() && !context.is_null() && !nest.is_null() && !(*nest).booked && *current_task(ts) == (*nest).task.cast() {
+            forget_group(ls);
+            (*ls).group = GroupCall { group, callback: new_ref(callback), context: new_ref(context) };
+        }
+        (callback, context)
+    }
+}
+
+/// Gives up what is kept for the next child of a group.
+#[inline(always)]
+pub unsafe fn forget_group(ls: *mut LoopState) {
+    // SAFETY: the state owns both or has neither; it is empty before anything runs.
+    unsafe {
+        if !(*ls).group.callback.is_null() {
+            let kept = core::mem::replace(
+                &mut (*ls).group,
+                GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
+            );
+            decref(kept.callback);
+            decref(kept.context);
+        }
+    }
+}
+
+/// The context that a callback is called in which is not done natively: children of a group share one, and each has its own in asyncio. New
+/// reference, null with an exception set.
+pub unsafe fn context_of_its_own(b: &Bound, callback: *mut PyObject, context: *mut PyObject) -> *mut PyObject {
+    // SAFETY: live objects.
+    unsafe { if queue::code_of(callback) == b.fanout.group_done { ffi::PyContext_Copy(context) } else { new_ref(context) } }
+}
+
 /// A new task of a group (new reference, null with an exception set), or None: nothing was done.
 unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
     // SAFETY: an exact group and coroutine; what is made here is given back.
@@ -481,8 +523,6 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         }
         let parent = of_group(group, slots.parent_task, names.parent_task);
         let tasks = of_group(group, slots.tasks, names.tasks);
-        let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
-        let context = ffi::PyContext_CopyCurrent();
         let open = match group_flag(group, slots.exiting, names.exiting) {
             Some(false) => !tasks.is_null(),
             Some(true) => !tasks.is_null() && ffi::PyObject_IsTrue(tasks) == 1,
@@ -490,6 +530,7 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         };
         let known = open && !parent.is_null() && type_of(parent) == b.task;
         let mut answer = None;
+        let (callback, context) = if known { group_call(b, ls, ts, group) } else { (ptr::null_mut(), ptr::null_mut()) };
         if known && !callback.is_null() && !context.is_null() {
             let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true));
             let failed = task.is_null()

@@ -8,6 +8,7 @@
 
 use crate::future;
 use crate::layout::TaskObj;
+use crate::look;
 use crate::queue::{self, Kind, slot};
 use crate::state::{self, Bound, Entry, LoopState};
 use cendre_cpython::ffi::{self, PyObject};
@@ -65,7 +66,7 @@ pub unsafe fn take_over(b: &Bound, ls: *mut LoopState) {
 /// Everything gets a handle in the deque, where it stays until `take_over`.
 ///
 /// # Safety
-/// `run_ready` runs, and `ready` is its queue.
+/// A live loop; the GIL is held.
 pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
     // SAFETY: the caller's contract; entries own what they hold.
     unsafe {
@@ -73,6 +74,11 @@ pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
             return;
         }
         (*ls).fronted = false;
+        // Between two runs nobody holds the deque but the loop.
+        let ready = if (*ls).ready.is_null() { look::queue_of((*ls).looop) } else { new_ref((*ls).ready) };
+        if ready.is_null() {
+            state::fault((*ls).looop);
+        }
         (*ls).head = (*ls).next_number();
         (*ls).gone = 0;
         while let Some(entry) = (*ls).front.pop_front() {
@@ -92,21 +98,26 @@ pub unsafe fn flush(b: &Bound, ls: *mut LoopState) {
                     handle
                 }
             };
-            if append(b, ls, handle) != 0 {
+            if append(b, ready, handle) != 0 {
                 state::fault((*ls).looop);
             }
         }
+        xdecref(ready);
     }
 }
 
 /// Puts a handle (taken; null: an exception is set) into the deque. -1 with an exception set.
-unsafe fn append(b: &Bound, ls: *mut LoopState, handle: *mut PyObject) -> c_int {
-    // SAFETY: a handle; `ready` is alive while `run_ready` runs.
+unsafe fn append(b: &Bound, ready: *mut PyObject, handle: *mut PyObject) -> c_int {
+    // SAFETY: a handle; a deque, or null where something failed already.
     unsafe {
         if handle.is_null() {
             return -1;
         }
-        let done = ffi::PyObject_CallMethodOneArg((*ls).ready, b.names.append, handle);
+        if ready.is_null() {
+            decref(handle);
+            return -1;
+        }
+        let done = ffi::PyObject_CallMethodOneArg(ready, b.names.append, handle);
         decref(handle);
         xdecref(done);
         if done.is_null() { -1 } else { 0 }
@@ -124,7 +135,7 @@ pub unsafe fn put(b: &Bound, ls: *mut LoopState, handle: *mut PyObject) -> c_int
             (*ls).front.push_back(Entry::Handle(handle));
             return 0;
         }
-        append(b, ls, handle)
+        append(b, (*ls).ready, handle)
     }
 }
 
@@ -141,7 +152,7 @@ pub unsafe fn put_step(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> c_i
             return 0;
         }
         let handle = step_handle(b, ls, task);
-        append(b, ls, handle)
+        append(b, (*ls).ready, handle)
     }
 }
 

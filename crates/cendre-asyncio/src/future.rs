@@ -3,6 +3,7 @@
 //! Invariant: after each function the object's fields are those that `_asyncio`'s own function would have left, and callbacks
 //! were given to `call_soon` in the same order. Read docs/internals/tasks.md, "The objects".
 
+use crate::attrs::{self, Attr};
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state};
 use crate::queue;
 use crate::state::{Bound, Calls, Counter, LoopState, bound, count, find};
@@ -164,7 +165,7 @@ pub unsafe extern "C" fn set_result_method(
                 && !(*ls).ready.is_null()
                 && (*ls).plain_call_soon
                 && (*ls).thread == (*ThreadState::current()).id
-                && queue::truth((*ls).looop, b.names.debug) == Some(false)
+                && attrs::truth(b, ls, Attr::Debug) == Some(false)
             {
                 count(Counter::FuturesSet);
                 return if set_result(b, ls, f, *args) == 0 { ffi::Py_None() } else { ptr::null_mut() };

@@ -82,6 +82,17 @@ pub struct FutureIter {
     pub future: *mut FutureObj,
 }
 
+/// `struct _pycontextobject`.
+#[repr(C)]
+pub struct ContextObj {
+    pub ob_base: PyObject,
+    pub ctx_prev: *mut PyObject,
+    /// Never changed itself: setting a variable puts another one here.
+    pub ctx_vars: *mut PyObject,
+    pub ctx_weakreflist: *mut PyObject,
+    pub ctx_entered: c_int,
+}
+
 /// `PyCFunctionObject`, as far as needed.
 #[repr(C)]
 pub struct CFunction {

@@ -20,6 +20,7 @@
 )]
 
 pub mod api;
+mod attrs;
 mod clock;
 mod early;
 mod family;

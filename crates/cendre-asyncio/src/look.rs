@@ -35,7 +35,7 @@ pub unsafe fn descriptor(class: *mut ffi::PyTypeObject) -> *mut PyObject {
 
 /// Whatever stands in front of the deque goes into it.
 unsafe fn make_whole(looop: *mut PyObject) {
-    // SAFETY: `fronted` only while `run_ready` runs; the hook is set after `bind`.
+    // SAFETY: a live loop; the hook is set after `bind`.
     unsafe {
         let ls = state::find(looop);
         if !ls.is_null() && (*ls).fronted {
@@ -56,6 +56,17 @@ unsafe extern "C" fn get(looop: *mut PyObject, _: *mut c_void) -> *mut PyObject 
     // SAFETY: called by CPython with an instance of the class.
     unsafe {
         make_whole(looop);
+        queue_of(looop)
+    }
+}
+
+/// The deque in the loop's `__dict__`, as it is; new reference, null with an exception set.
+///
+/// # Safety
+/// A live loop; the hook is set after `bind`.
+pub unsafe fn queue_of(looop: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe {
         let dict = ffi::PyObject_GenericGetDict(looop, ptr::null_mut());
         if dict.is_null() {
             return dict;

@@ -6,11 +6,13 @@
 //! queue; the handle taken last is kept until the next one is taken, as stock's local variable does (that is when a finished
 //! task may die). Read docs/internals/tasks.md, "Iterations".
 
+use crate::attrs::{self, Attr};
 use crate::clock;
 use crate::family;
 use crate::fanout;
 use crate::front::{self, Taken};
 use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
+use crate::look;
 use crate::state::{self, Bound, Counter, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
@@ -118,7 +120,7 @@ pub unsafe extern "C" fn call_soon_method(
             && n >= 1
             && only_context
             && (*ls).thread == (*ThreadState::current()).id
-            && truth(this, b.names.debug) == Some(false)
+            && attrs::truth(b, ls, Attr::Debug) == Some(false)
         {
             let given = if keywords == 1 { *args.offset(n) } else { ffi::Py_None() };
             let context = if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { new_ref(given) };
@@ -268,9 +270,12 @@ pub unsafe fn run(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, taken: Ta
                 if let Some(done) = fanout::done(b, ls, callback, future) {
                     return done;
                 }
+                let context = fanout::context_of_its_own(b, callback, context);
+                if context.is_null() {
+                    return -1;
+                }
                 incref(callback);
                 incref(future);
-                incref(context);
                 let mut failed = ffi::PyContext_Enter(context);
                 if failed == 0 {
                     failed = match kind_of_call(b, callback, future) {
@@ -354,7 +359,13 @@ unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, handle
         incref(handle);
         let callback = new_ref(callback);
         let args = new_ref(args);
-        let context = new_ref(*slot(handle, b.h_context));
+        let context = fanout::context_of_its_own(b, callback, *slot(handle, b.h_context));
+        if context.is_null() {
+            decref(callback);
+            decref(args);
+            decref(handle);
+            return -1;
+        }
         let mut failed = ffi::PyContext_Enter(context);
         if failed == 0 {
             failed = match kind {
@@ -396,11 +407,13 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
     // SAFETY: the queue is held here; the state lives as long as its loop, which the caller holds.
     unsafe {
         let ts = ThreadState::current();
-        let ready = ffi::PyObject_GetAttr((*ls).looop, b.names.ready);
+        // What stands in front is looked at by nobody: no reason to give it a handle.
+        let fronted = (*ls).fronted;
+        let ready = if fronted { look::queue_of((*ls).looop) } else { ffi::PyObject_GetAttr((*ls).looop, b.names.ready) };
         if ready.is_null() {
             return -1;
         }
-        let n = ffi::PyObject_Size(ready);
+        let n = if fronted { front::size(ls) as isize } else { ffi::PyObject_Size(ready) };
         if n < 0 {
             decref(ready);
             return -1;
@@ -408,6 +421,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).ready = ready;
         (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
+        (*ls).iteration_end = (*ls).next_number();
         (*ls).last_poll = Some(std::time::Instant::now());
         (*ls).base_frame = (*ts).current_frame;
         (*ls).base_exc_info = (*ts).exc_info;
@@ -442,7 +456,9 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             }
         }
         let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
-        front::flush(b, ls);
+        if failed != 0 || front::size(ls) == 0 || !goes_on(b, ls) {
+            front::flush(b, ls);
+        }
         (*ls).ready = ptr::null_mut();
         (*ls).todo = 0;
         if failed == 0 {
@@ -453,6 +469,15 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
             ffi::PyErr_SetRaisedException(error);
         }
         failed
+    }
+}
+
+/// Whether the loop comes back for what is left: nobody else can be waiting for it meanwhile, and whoever looks is seen.
+unsafe fn goes_on(b: &Bound, ls: *mut LoopState) -> bool {
+    // SAFETY: a live loop.
+    unsafe {
+        let thread = attrs::own(b, ls, Attr::ThreadId);
+        !thread.is_null() && thread != ffi::Py_None() && attrs::truth(b, ls, Attr::Stopping) == Some(false)
     }
 }
 
@@ -509,29 +534,10 @@ pub unsafe fn may_open(b: &Bound, ls: *mut LoopState) -> bool {
         if (*ls).last_poll.is_none_or(|at| at.elapsed() >= (*ls).budget) {
             return false;
         }
-        if (*ls).checks(check::STOP) && truth((*ls).looop, b.names.stopping) != Some(false) {
+        if (*ls).checks(check::STOP) && attrs::truth(b, ls, Attr::Stopping) != Some(false) {
             return false;
         }
         !(*ls).checks(check::TIMERS) || timer_due(b, ls) == Some(false)
-    }
-}
-
-/// An attribute's truth; None if it cannot be told.
-pub unsafe fn truth(o: *mut PyObject, name: *mut PyObject) -> Option<bool> {
-    // SAFETY: a live object; the reference is given back.
-    unsafe {
-        let value = ffi::PyObject_GetAttr(o, name);
-        if value.is_null() {
-            ffi::PyErr_Clear();
-            return None;
-        }
-        let is = ffi::PyObject_IsTrue(value);
-        decref(value);
-        if is < 0 {
-            ffi::PyErr_Clear();
-            return None;
-        }
-        Some(is != 0)
     }
 }
 
@@ -541,7 +547,7 @@ unsafe fn timer_due(b: &Bound, ls: *mut LoopState) -> Option<bool> {
     // SAFETY: a live loop; every reference is given back.
     unsafe {
         let looop = (*ls).looop;
-        let list = ffi::PyObject_GetAttr(looop, b.names.scheduled);
+        let list = attrs::get(b, ls, Attr::Scheduled);
         if list.is_null() || type_of(list) != &raw mut ffi::PyList_Type {
             ffi::PyErr_Clear();
             xdecref(list);
@@ -554,7 +560,7 @@ unsafe fn timer_due(b: &Bound, ls: *mut LoopState) -> Option<bool> {
         let first = new_ref(ffi::PyList_GET_ITEM(list, 0));
         decref(list);
         let when = ffi::PyObject_GetAttr(first, b.names.when);
-        let resolution = ffi::PyObject_GetAttr(looop, b.names.clock_resolution);
+        let resolution = attrs::get(b, ls, Attr::ClockResolution);
         let mut due = None;
         if !when.is_null() && !resolution.is_null() {
             let end = if (*ls).plain_time {

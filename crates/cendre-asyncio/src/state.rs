@@ -3,6 +3,8 @@
 //! Invariant: [`bound`] is set once, after every struct was checked, and never changes; a [`LoopState`] lives as long as its
 //! loop (a capsule in the loop's `__dict__` owns it) and is only reached with the GIL held, by the thread that runs the loop.
 
+use crate::attrs::Attr;
+use crate::clock::Reading;
 use crate::layout::TaskObj;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::interpframe::Frame;
@@ -127,6 +129,7 @@ macro_rules! names {
 
 names! {
     call_soon = c"call_soon",
+    thread_id = c"_thread_id",
     cancel = c"cancel",
     throw = c"throw",
     ready = c"_ready",
@@ -254,6 +257,17 @@ pub struct Calls {
     pub to: u64,
 }
 
+/// The done callback of a group's children and the context it is called in: equal for all that are made in one step.
+#[derive(Clone, Copy)]
+pub struct GroupCall {
+    /// Held by the callback.
+    pub group: *mut PyObject,
+    /// Owned, or null.
+    pub callback: *mut PyObject,
+    /// Owned, or null.
+    pub context: *mut PyObject,
+}
+
 /// One task step that is running, innermost first.
 pub struct Nest {
     pub outer: *mut Nest,
@@ -278,9 +292,13 @@ pub struct LoopState {
     pub plain_create_task: bool,
     /// And each look at `_ready` passes `look`.
     pub plain_ready: bool,
-    /// The queue, while `fronted`; else empty.
+    /// The attributes of `attrs` are the loop's own, in a managed dict.
+    pub plain_attributes: bool,
+    /// Where they were found last.
+    pub places: [usize; Attr::Count as usize],
+    /// The queue, while `fronted`; else empty. What was not run when the loop must be asked stays.
     pub front: VecDeque<Entry>,
-    /// The queue is `front`, and `ready` is empty; only while `run_ready` runs.
+    /// The queue is `front`, and `_ready` is empty; while `run_ready` runs, and from its end to its next call if something is left.
     pub fronted: bool,
     /// The number of the first entry of `front`.
     pub head: u64,
@@ -295,10 +313,14 @@ pub struct LoopState {
     pub family: Vec<u64>,
     /// And the callbacks that were put in meanwhile, likewise.
     pub calls: Vec<Calls>,
+    /// What the group got that made the last child in this step.
+    pub group: GroupCall,
     /// What the end of the last task has put in.
     pub ended: Calls,
     /// When something ran early first in this outer step, by the loop's clock.
     pub outer_since: Option<f64>,
+    /// What `clock::not_before` knows.
+    pub reading: Reading,
     /// The queue, borrowed, while `run_ready` is running; null otherwise.
     pub ready: *mut PyObject,
     /// The id of the thread state that runs it.

@@ -4,6 +4,7 @@
 //! running, a task is entered, the task is done) goes to `_asyncio` before any effect. One thing is new: a coroutine may
 //! yield the *marker*, whose suspension `early` has booked already. Read docs/internals/tasks.md, "The step".
 
+use crate::fanout;
 use crate::front;
 use crate::future::{self, Outcome};
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state as fut_state};
@@ -194,6 +195,7 @@ unsafe fn step_inner(
         let yielded;
         if thrown.is_null() {
             yielded = ffi::PyIter_Send(coro, ffi::Py_None(), &mut result) == ffi::PySendResult::PYGEN_NEXT;
+            fanout::forget_group(ls);
         } else {
             result = ffi::PyObject_CallMethodOneArg(coro, b.names.throw, thrown);
             yielded = !result.is_null();
@@ -201,6 +203,7 @@ unsafe fn step_inner(
                 result = ptr::null_mut();
             }
             xdecref(made);
+            fanout::forget_group(ls);
         }
         if yielded {
             return suspended(b, ls, task, result, nest);

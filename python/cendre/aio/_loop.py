@@ -19,10 +19,15 @@ POLICY = "_cendre_policy"
 _NATIVE = {"off": 0, "eager": 0, "exact": 1, "family": 2}
 _NAMES = {-1: None, 0: "off", 1: "exact", 2: "family"}
 
+# Asked for natively in the loop's own dict.
+_ATTRIBUTES = ("_debug", "_stopping", "_task_factory", "_scheduled", "_clock_resolution", "_thread_id")
+
 stock_new_event_loop = asyncio.new_event_loop
 _stock_run_once = base_events.BaseEventLoop._run_once
 _patched = []
 _run_ready = _cendre.tasks_run_ready
+_waiting = _cendre.tasks_waiting
+_put = _cendre.tasks_put
 _last_handle = _cendre.tasks_last_handle
 
 
@@ -30,39 +35,43 @@ def _run_once(self):
     """Run one full iteration of the event loop."""
     if STATE not in self.__dict__ or self._debug:
         return _stock_run_once(self)
-    scheduled = self._scheduled
-    cancelled = self._timer_cancelled_count
-    if scheduled:
-        if (len(scheduled) > base_events._MIN_SCHEDULED_TIMER_HANDLES
-                and cancelled / len(scheduled) > base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION):
-            alive = []
-            for handle in scheduled:
-                if handle._cancelled:
-                    handle._scheduled = False
-                else:
-                    alive.append(handle)
-            heapq.heapify(alive)
-            self._scheduled = scheduled = alive
-            self._timer_cancelled_count = 0
+    try:
+        scheduled = self._scheduled
+        cancelled = self._timer_cancelled_count
+        if scheduled:
+            if (len(scheduled) > base_events._MIN_SCHEDULED_TIMER_HANDLES
+                    and cancelled / len(scheduled) > base_events._MIN_CANCELLED_TIMER_HANDLES_FRACTION):
+                alive = []
+                for handle in scheduled:
+                    if handle._cancelled:
+                        handle._scheduled = False
+                    else:
+                        alive.append(handle)
+                heapq.heapify(alive)
+                self._scheduled = scheduled = alive
+                self._timer_cancelled_count = 0
+            else:
+                while scheduled and scheduled[0]._cancelled:
+                    self._timer_cancelled_count -= 1
+                    heapq.heappop(scheduled)._scheduled = False
+            handle = None
+        if _waiting(self) or self._stopping:
+            timeout = 0
+        elif scheduled:
+            timeout = min(max(scheduled[0]._when - self.time(), 0), base_events.MAXIMUM_SELECT_TIMEOUT)
         else:
-            while scheduled and scheduled[0]._cancelled:
-                self._timer_cancelled_count -= 1
-                heapq.heappop(scheduled)._scheduled = False
-        handle = None
-    if self._ready or self._stopping:
-        timeout = 0
-    elif scheduled:
-        timeout = min(max(scheduled[0]._when - self.time(), 0), base_events.MAXIMUM_SELECT_TIMEOUT)
-    else:
-        timeout = None
-    self._process_events(self._selector.select(timeout))
-    end = self.time() + self._clock_resolution
-    scheduled = self._scheduled
-    while scheduled and scheduled[0]._when < end:
-        handle = heapq.heappop(scheduled)
-        handle._scheduled = False
-        self._ready.append(handle)
-    handle = scheduled = None
+            timeout = None
+        self._process_events(self._selector.select(timeout))
+        end = self.time() + self._clock_resolution
+        scheduled = self._scheduled
+        while scheduled and scheduled[0]._when < end:
+            handle = heapq.heappop(scheduled)
+            handle._scheduled = False
+            _put(self, handle)
+        handle = scheduled = None
+    except BaseException:
+        self._ready  # noqa: B018  The look puts everything there: nobody may come back for it.
+        raise
     try:
         _run_ready(self)
     except BaseException:
@@ -88,6 +97,7 @@ def take_over(loop, policy, budget, depth, skipped):
     plain = own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
     plain |= (getattr(cls, "_ready", None) is base_events.BaseEventLoop._ready and cls.__getattribute__ is object.__getattribute__) << 2
     plain |= own("time") << 3
+    plain |= (cls.__getattribute__ is object.__getattribute__ and not any(hasattr(cls, name) for name in _ATTRIBUTES)) << 4
     capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
     if capsule is not None:
         loop.__dict__[STATE] = capsule
