@@ -98,9 +98,11 @@ class Loop(world.Loop):
         for child in taken(children):
             if self.may_go_on(child):
                 calls += [ref(h) for h in self.run_now(child) if h._args == (child.steps(),) and not h.steps()]
+        child = None  # The task that it has held may die now: the next thing that is taken is another one.
         for call in taken(calls):
             if self.may_go_on(call()):
                 calls += [ref(h) for h in self.run_now(call()) if h.is_asyncios()]
+        call = None
         if awaited.done() and not failed(awaited) and not task._must_cancel:
             for wakeup in [h for h in self._ready if h._args == (awaited,) and h.steps() is task]:
                 if self.may_go_on(wakeup):
