@@ -35,7 +35,8 @@ def enable(threshold=None):
     """
     from cendre._config import from_environ, split, threshold_from
 
-    config, _ = split(from_environ())
+    config, policy = split(from_environ())
+    _cendre.tasks_take_parts(policy != "stock")
     if threshold is not None:
         config["threshold"] = threshold_from(threshold)
     _cendre.enable(config)

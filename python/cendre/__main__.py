@@ -24,7 +24,8 @@ options of run and explain, before the program; Python's own (-X, -W, -O, -u ...
   --threshold N      samples in which a function must be seen before it is compiled; 0: compile at first sight
   --entries HOW      ways into compiled code: auto, executor or vectorcall
   --code-limit SIZE  bytes of machine code at most, as 64M
-  --tasks POLICY     asyncio's tasks natively, by a policy: off, exact, family or eager; see docs/tasks.md
+  --tasks POLICY     asyncio's tasks natively, by a policy: off, exact, family or eager; stock: nothing of
+                     asyncio natively; see docs/tasks.md
   --perf             write a map of the machine code for `perf report`
   --no-awaits        compile, but make awaited calls as CPython does
   --no-jit           switch cendre on, but compile nothing

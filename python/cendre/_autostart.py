@@ -32,7 +32,9 @@ def start():
     try:
         config, policy = _config.split(config)
         _cendre.enable(config)
-        if policy:
+        if policy == "stock":
+            _cendre.tasks_take_parts(False)
+        elif policy:
             from cendre import _tasks
 
             _tasks.at_import(policy)

@@ -59,7 +59,7 @@ def _entries(text):
 
 
 def _tasks(text):
-    if text not in ("off", "exact", "family", "eager"):
+    if text not in ("off", "exact", "family", "eager", "stock"):
         raise ValueError
     return text
 
@@ -84,7 +84,7 @@ VARIABLES = {
     "CENDRE_PERF": ("perf", _switch, "0 or 1"),
     "CENDRE_AWAITS": ("awaits", _switch, "0 or 1"),
     "CENDRE_JIT": ("jit", _switch, "0 or 1"),
-    "CENDRE_TASKS": ("tasks", _tasks, "off, exact, family or eager"),
+    "CENDRE_TASKS": ("tasks", _tasks, "off, exact, family, eager or stock"),
 }
 
 

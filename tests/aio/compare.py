@@ -3,6 +3,7 @@
     python tests/aio/compare.py --policy exact --seconds 600         as many as that takes, from a random place
     python tests/aio/compare.py --policy exact --from 1 --count 1000
     python tests/aio/compare.py --policy exact --seed 4711           one program, with both traces
+    python tests/aio/compare.py --policy parts                        without a policy, what is native all the same
 
 Invariant: a difference is shown with the smallest program that was found for it. Options `--skip N` leaves checks of the rule
 out (bits of `state::check`), `--compiled` compiles the programs' coroutines first.
@@ -19,15 +20,21 @@ import time
 import family
 import programs
 import world
-from cendre import aio
-from cendre.aio import _loop
+from cendre import _cendre, aio
+from cendre.aio import _loop, _parts
+
+_cendre.tasks_take_parts(False)      # What is compared with is asyncio, also where functions are compiled.
 
 def difference(program, policy, budget=1.0, depth=aio.DEPTH, skipped=0):
     """None, or the place where the traces part and both traces.
 
-    `eager` is compared with asyncio's own eager factory, `family` with its rule as a loop in Python.
+    `eager` is compared with asyncio's own eager factory, `family` with its rule as a loop in Python. `parts` is no policy, but what is done
+    natively without one.
     """
     def ours(loop):
+        if policy == "parts":
+            assert _parts.take(loop)
+            return
         _loop.take_over(loop, policy, budget, depth, skipped)
 
     def stock(loop):

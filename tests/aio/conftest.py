@@ -8,6 +8,10 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
+from cendre import _cendre  # noqa: E402
+
+_cendre.tasks_take_parts(False)     # Loops are compared with asyncio's own, also where tests switch cendre on.
+
 
 @pytest.fixture(autouse=True)
 def not_for_ever(request):

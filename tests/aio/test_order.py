@@ -24,7 +24,7 @@ pytestmark = pytest.mark.filterwarnings("ignore:coroutine:RuntimeWarning")
 
 
 @pytest.mark.parametrize("first", range(0, 1000, 250))
-@pytest.mark.parametrize("policy", POLICIES)
+@pytest.mark.parametrize("policy", (*POLICIES, "parts"))
 def test_fixed_seeds(policy, first):
     """Programs by number, the same each time."""
     aio.reset_stats()

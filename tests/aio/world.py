@@ -586,7 +586,7 @@ def execute(program, install=None, make_loop=Loop):
         _drive(world, task)
         world.log("end", world.outcome(task), loop.deadlocked)
         for _ in range(4):
-            left = sorted(asyncio.all_tasks(loop), key=lambda t: (len(t.get_name()), t.get_name()))
+            left = sorted(asyncio.all_tasks(loop), key=lambda t: (len(world.clean(t.get_name())), world.clean(t.get_name())))
             if not left:
                 break
             for t in left:

@@ -7,13 +7,14 @@ use crate::attrs::Attr;
 use crate::clock::Reading;
 use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
-use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, Policy};
-use crate::{early, fanout, front, future, look, sites, step};
+use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, OneFunc, Policy};
+use crate::{early, fanout, front, future, look, parts, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
 use cendre_cpython::typeobject::tp_flags;
+use cendre_runtime::globals;
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::offset_of;
 use core::ptr;
@@ -155,6 +156,10 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             invalid_state: new_ref(item(dict, c"InvalidStateError")?),
             failed: new_ref(item(dict, c"failed")?),
             call_soon: new_ref(item(dict, c"call_soon")?),
+            call_soon_code: code(dict, c"call_soon")?,
+            handle_cell: handle_cell(item(dict, c"events_dict")?)?,
+            handle_version: parts::version_of(handle),
+            deque_append: append_of(class(dict, c"deque")?)?,
             internal: objects(item(dict, c"internal")?)?,
             opcode_send: number(dict, c"SEND")? as u8,
             opcode_send_gen: number(dict, c"SEND_GEN")? as u8,
@@ -177,6 +182,38 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             set_result_def: set_result_def.cast(),
             fanout: fanout_from(dict)?,
         })
+    }
+}
+
+/// The word that holds what `Handle` is in this dict of a module.
+unsafe fn handle_cell(dict: *mut PyObject) -> Result<*const usize, Raised> {
+    // SAFETY: the caller's dict; the cell is kept for ever.
+    unsafe {
+        let name = ffi::PyUnicode_InternFromString(c"Handle".as_ptr());
+        if name.is_null() {
+            return Err(Raised);
+        }
+        let cell = globals::cell(dict, name);
+        decref(name);
+        let Some(cell) = cell else { return Err(raise(ffi::PyExc_ImportError, c"asyncio.events cannot be watched")) };
+        globals::keep(cell);
+        Ok(cell)
+    }
+}
+
+/// The C function of `append` of a class.
+unsafe fn append_of(class: *mut PyTypeObject) -> Result<OneFunc, Raised> {
+    // SAFETY: a ready type; a method's definition lives as long as its class, which is held for ever.
+    unsafe {
+        let method = ffi::PyObject_GetAttrString(class.cast(), c"append".as_ptr());
+        if method.is_null() {
+            return Err(Raised);
+        }
+        let descriptor: *mut MethodDescrObject = method.cast();
+        let known = ptr::eq(type_of(method), &raw const ffi::PyMethodDescr_Type) && (*(*descriptor).d_method).ml_flags == ffi::METH_O;
+        let function = if known { Ok((*(*descriptor).d_method).ml_meth.PyCFunction) } else { Err(raise(ffi::PyExc_TypeError, c"append")) };
+        decref(method);
+        function
     }
 }
 
@@ -224,13 +261,12 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
         }
         let gather = item(dict, c"gather")?;
         let globals = (*gather.cast::<FunctionObject>()).func_globals;
-        let fresh = ffi::PyFunction_New(done, globals);
-        if fresh.is_null() {
-            return Err(Raised);
-        }
-        let python = (*fresh.cast::<FunctionObject>()).vectorcall;
-        decref(fresh);
-        let Some(python) = python else { return Err(raise(ffi::PyExc_ImportError, c"functions have no entry")) };
+        // Not what some function has there now: it may be compiled already.
+        let python = match cendre_runtime::env::python_vectorcall() {
+            0 => return Err(raise(ffi::PyExc_ImportError, c"functions have no entry")),
+            // SAFETY: the address of the interpreter's own entry of functions.
+            address => core::mem::transmute::<usize, ffi::vectorcallfunc>(address),
+        };
         Ok(Fanout {
             tasks_dict: new_ref(item(dict, c"tasks_dict")?),
             ensure_future: new_ref(item(dict, c"ensure_future")?),
@@ -242,6 +278,7 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             group_create_task: code(dict, c"group_create_task")?,
             group_done: code(dict, c"group_done")?,
             group: class(dict, c"TaskGroup")?,
+            group_version: parts::version_of(class(dict, c"TaskGroup")?),
             group_done_function: new_ref(item(dict, c"group_done")?),
             group_slots: fanout::slots_of(item(dict, c"sample")?),
             globals: new_ref(globals),
@@ -304,6 +341,8 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
             (b"create_task\0", fanout::create_task),
             (b"loop_create_task\0", fanout::loop_create_task),
             (b"group_create_task\0", fanout::group_create_task),
+            (b"group_done\0", parts::group_done),
+            (b"call_soon\0", parts::call_soon),
         ];
         state::set_bound(b);
         for (name, entry) in functions {
@@ -377,6 +416,108 @@ unsafe extern "C" fn dies(capsule: *mut PyObject) {
     }
 }
 
+/// The capsule by which a loop owns its state.
+unsafe fn owner(ls: *mut LoopState) -> *mut PyObject {
+    // SAFETY: the GIL is held; the state lives until the capsule dies.
+    unsafe { ffi::PyCapsule_New(ls.cast(), CAPSULE.as_ptr(), Some(dies)) }
+}
+
+unsafe fn set_plain(ls: *mut LoopState, plain: c_int) {
+    // SAFETY: a live state.
+    unsafe {
+        (*ls).plain_call_soon = plain & 1 != 0;
+        (*ls).plain_create_task = plain & 2 != 0;
+        (*ls).plain_ready = plain & 4 != 0;
+        (*ls).plain_time = plain & 8 != 0;
+    }
+}
+
+/// `tasks_parts(loop, plain)`: asyncio's parts are native for this loop, which has no policy. The caller sees to it that
+/// `tasks_forget` is called when the loop dies. Whether they can be.
+unsafe extern "C" fn set_parts(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe {
+        let (mut looop, mut plain): (*mut PyObject, c_int) = (ptr::null_mut(), 0);
+        if ffi::PyArg_ParseTuple(args, c"Oi".as_ptr(), &mut looop, &mut plain) == 0 {
+            return ptr::null_mut();
+        }
+        let version = parts::version_of(type_of(looop));
+        let mut ls = state::find(looop);
+        if state::bound().is_null() || version == 0 || !ls.is_null() && !(*ls).parts {
+            return ffi::Py_False();
+        }
+        if ls.is_null() {
+            ls = Box::into_raw(Box::new(new_state(looop)));
+            state::add(ls);
+        }
+        set_plain(ls, plain);
+        (*ls).class_version = version;
+        ffi::Py_True()
+    }
+}
+
+/// `tasks_forget(id)`: the loop with this address dies, which was given to `tasks_parts`.
+unsafe extern "C" fn forget(_: *mut PyObject, id: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; the address is only compared.
+    unsafe {
+        let ls = state::find(ffi::PyLong_AsVoidPtr(id).cast());
+        if !ls.is_null() && (*ls).parts && (*ls).nest.is_null() {
+            state::forget(ls);
+        }
+        ffi::Py_None()
+    }
+}
+
+/// `tasks_take_parts(bool)`: whether loops that run are given to `cendre.aio._parts.take`.
+unsafe extern "C" fn take_parts(_: *mut PyObject, on: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe { parts::switch(on == ffi::Py_True()) };
+    // SAFETY: immortal.
+    unsafe { ffi::Py_None() }
+}
+
+/// A loop of which nothing is known but where it is; without a policy.
+fn new_state(looop: *mut PyObject) -> LoopState {
+    LoopState {
+        looop,
+        parts: true,
+        class_version: 0,
+        slots: parts::Slots::NONE,
+        policy: Policy::Off,
+        overrides: Vec::new(),
+        plain_call_soon: false,
+        plain_create_task: false,
+        plain_ready: false,
+        plain_time: false,
+        plain_attributes: false,
+        reading: Reading::default(),
+        places: [0; Attr::Count as usize],
+        group: GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
+        family: Vec::new(),
+        calls: Vec::new(),
+        ended: Calls { task: ptr::null_mut(), from: 0, to: 0 },
+        outer_since: None,
+        front: VecDeque::new(),
+        fronted: false,
+        head: 0,
+        gone: 0,
+        iteration_end: 0,
+        budget: Duration::ZERO,
+        ready: ptr::null_mut(),
+        thread: 0,
+        todo: 0,
+        last_poll: None,
+        kept: [ptr::null_mut(); 3],
+        nest: ptr::null_mut(),
+        depth: 0,
+        max_depth: 0,
+        base_frame: ptr::null_mut(),
+        base_exc_info: ptr::null_mut(),
+        base_recursion: 0,
+        skipped: 0,
+    }
+}
+
 /// `tasks_install(loop, policy, plain, budget_us, max_depth, skipped)`: a capsule that the loop must keep.
 unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held.
@@ -393,62 +534,31 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         }
         let policy = Policy::numbered(policy);
         let budget = Duration::from_micros(budget.max(0) as u64);
+        let settle = |ls: *mut LoopState| {
+            (*ls).parts = false;
+            (*ls).policy = policy;
+            set_plain(ls, plain);
+            (*ls).plain_attributes = has_attributes(looop, plain);
+            if !(*ls).plain_ready || !(*ls).plain_call_soon {
+                front::flush(&*state::bound(), ls);
+            }
+            (*ls).budget = budget;
+            (*ls).max_depth = depth.max(0) as usize;
+            (*ls).skipped = skipped as u32;
+        };
         let found = state::find(looop);
         if !found.is_null() {
-            (*found).policy = policy;
-            (*found).plain_call_soon = plain & 1 != 0;
-            (*found).plain_create_task = plain & 2 != 0;
-            (*found).plain_ready = plain & 4 != 0;
-            (*found).plain_time = plain & 8 != 0;
-            (*found).plain_attributes = has_attributes(looop, plain);
-            if !(*found).plain_ready || !(*found).plain_call_soon {
-                front::flush(&*state::bound(), found);
-            }
-            (*found).budget = budget;
-            (*found).max_depth = depth.max(0) as usize;
-            (*found).skipped = skipped as u32;
-            return ffi::Py_None();
+            let had_policy = !(*found).parts;
+            settle(found);
+            return if had_policy { ffi::Py_None() } else { owner(found) };
         }
-        let ls = Box::into_raw(Box::new(LoopState {
-            looop,
-            policy,
-            overrides: Vec::new(),
-            plain_call_soon: plain & 1 != 0,
-            plain_create_task: plain & 2 != 0,
-            plain_ready: plain & 4 != 0,
-            plain_time: plain & 8 != 0,
-            plain_attributes: has_attributes(looop, plain),
-            reading: Reading::default(),
-            places: [0; Attr::Count as usize],
-            group: GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
-            family: Vec::new(),
-            calls: Vec::new(),
-            ended: Calls { task: ptr::null_mut(), from: 0, to: 0 },
-            outer_since: None,
-            front: VecDeque::new(),
-            fronted: false,
-            head: 0,
-            gone: 0,
-            iteration_end: 0,
-            budget,
-            ready: ptr::null_mut(),
-            thread: 0,
-            todo: 0,
-            last_poll: None,
-            kept: [ptr::null_mut(); 3],
-            nest: ptr::null_mut(),
-            depth: 0,
-            max_depth: depth.max(0) as usize,
-            base_frame: ptr::null_mut(),
-            base_exc_info: ptr::null_mut(),
-            base_recursion: 0,
-            skipped: skipped as u32,
-        }));
-        let capsule = ffi::PyCapsule_New(ls.cast(), CAPSULE.as_ptr(), Some(dies));
+        let ls = Box::into_raw(Box::new(new_state(looop)));
+        let capsule = owner(ls);
         if capsule.is_null() {
             drop(Box::from_raw(ls));
             return capsule;
         }
+        settle(ls);
         state::add(ls);
         capsule
     }
@@ -588,7 +698,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 16]);
+struct Methods([ffi::PyMethodDef; 19]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -597,6 +707,9 @@ const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'stat
 }
 
 static METHODS: Methods = Methods([
+    def(c"tasks_parts", set_parts, ffi::METH_VARARGS, c"Asyncio's parts are native for a loop without a policy."),
+    def(c"tasks_forget", forget, ffi::METH_O, c"Such a loop dies."),
+    def(c"tasks_take_parts", take_parts, ffi::METH_O, c"Whether loops that run are taken."),
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
     def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
@@ -620,6 +733,8 @@ static METHODS: Methods = Methods([
 /// # Safety
 /// A module that is being made; the GIL is held.
 pub unsafe fn add_to_module(module: *mut PyObject) -> c_int {
+    // SAFETY: the caller's contract.
+    unsafe { cendre_runtime::sampler::tell_of_loops(parts::seen) };
     // SAFETY: the caller's contract; CPython only reads the table.
     unsafe { ffi::PyModule_AddFunctions(module, (&raw const METHODS.0).cast_mut().cast()) }
 }

@@ -11,6 +11,7 @@ use crate::family;
 use crate::front;
 use crate::future;
 use crate::layout::{ContextObj, FutureObj, TaskObj, bit, state as fut_state};
+use crate::parts;
 use crate::queue;
 use crate::sites::{self, Kind};
 use crate::state::{self, Bound, Counter, GroupCall, GroupSlots, LoopState, NO_SLOT};
@@ -49,19 +50,23 @@ unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut
     unsafe {
         let ls = if looop.is_null() { ptr::null_mut() } else { state::find(looop) };
         if ls.is_null()
-            || (*ls).ready.is_null()
             || !(*ls).plain_create_task
             || !(*ls).plain_call_soon
-            || (*ls).thread != (*ts).id
             || (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != looop
-            || early::watched(ts)
+            || !(*ls).parts && early::watched(ts)
             || attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.task_class, TASK_AT.get()) != b.task.cast()
-            || attrs::truth(b, ls, Attr::Debug) != Some(false)
-            || !attrs::is_none(b, ls, Attr::TaskFactory)
         {
             return ptr::null_mut();
         }
-        ls
+        let usual = if (*ls).parts {
+            parts::makes_tasks(b, ls, ts)
+        } else {
+            !(*ls).ready.is_null()
+                && (*ls).thread == (*ts).id
+                && attrs::truth(b, ls, Attr::Debug) == Some(false)
+                && attrs::is_none(b, ls, Attr::TaskFactory)
+        };
+        if usual { ls } else { ptr::null_mut() }
     }
 }
 
@@ -215,7 +220,7 @@ unsafe fn current(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut
     }
 }
 
-unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
+pub unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
     // SAFETY: a live function.
     unsafe { (*function.cast::<FunctionObject>()).func_code == code }
 }
@@ -290,6 +295,13 @@ unsafe fn gathered(
         let children = ffi::PyList_New(0);
         let returns = if returns { ffi::Py_True() } else { ffi::Py_False() };
         let callback = done_callback(b, parent, children, args.len(), returns);
+        if !callback.is_null() && (*ls).parts {
+            // It is called by C, which follows this word; whoever has put another one there (compiled code's entry) keeps it.
+            let function: *mut FunctionObject = callback.cast();
+            if (*function).vectorcall.is_some_and(|v| v as usize == b.fanout.python as usize) {
+                (*function).vectorcall = Some(parts::gather_done);
+            }
+        }
         let context = ffi::PyContext_CopyCurrent();
         let mut outer = ptr::null_mut();
         if !callback.is_null() && !context.is_null() {
@@ -470,7 +482,14 @@ unsafe fn group_call(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, group:
         let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
         let context = ffi::PyContext_CopyCurrent();
         let nest = (*ls).nest;
-        if !callback.is_null() && !context.is_null() && !nest.is_null() && !(*nest).booked && *current_task(ts) == (*nest).task.cast() {
+        // Without a policy it is asyncio's `Handle` that runs it, in whatever context it is given.
+        if !(*ls).parts
+            && !callback.is_null()
+            && !context.is_null()
+            && !nest.is_null()
+            && !(*nest).booked
+            && *current_task(ts) == (*nest).task.cast()
+        {
             forget_group(ls);
             (*ls).group = GroupCall { group, callback: new_ref(callback), context: new_ref(context) };
         }
@@ -518,7 +537,7 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
             return None;
         }
         let ls = natural(b, ts, looop);
-        if ls.is_null() {
+        if ls.is_null() || (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
             return None;
         }
         let parent = of_group(group, slots.parent_task, names.parent_task);
@@ -580,15 +599,17 @@ pub unsafe fn done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, futur
         let f: *mut FutureObj = future.cast();
         // A failure is dealt with by asyncio's own code, and so is everything while somebody watches.
         let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
-        if !finished || (*ls).ready.is_null() || early::watched(ThreadState::current()) {
+        let ts = ThreadState::current();
+        if !finished || early::watched(ts) || !queue::is_open(b, ls, ts) {
             return None;
         }
         incref(callback);
         incref(future);
         let answer = if code == b.fanout.gather_done {
             gather_done(b, ls, callback, f)
-        } else if code == b.fanout.group_done {
-            group_done(b, ls, callback, f)
+        } else if code == b.fanout.group_done && ptr::eq(type_of(callback), &raw const cendre_cpython::api::PyMethod_Type) {
+            let group = (*callback.cast::<cendre_cpython::methodobject::MethodObject>()).im_self;
+            group_done(b, ls, group, f)
         } else {
             None
         };
@@ -597,6 +618,24 @@ pub unsafe fn done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, futur
         }
         decref(future);
         decref(callback);
+        answer
+    }
+}
+
+/// As [`done`], of the function `_on_task_done` with its arguments.
+pub unsafe fn group_is_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, future: *mut PyObject) -> Option<c_int> {
+    // SAFETY: the caller holds its arguments; the future is one of asyncio's.
+    unsafe {
+        let f: *mut FutureObj = future.cast();
+        let ts = ThreadState::current();
+        let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
+        if !finished || early::watched(ts) || !queue::is_open(b, ls, ts) {
+            return None;
+        }
+        let answer = group_done(b, ls, group, f);
+        if answer.is_some() {
+            state::count(Counter::DoneNatively);
+        }
         answer
     }
 }
@@ -679,13 +718,9 @@ unsafe fn all_hold_values(b: &Bound, outer: *mut PyObject, children: *mut PyObje
     }
 }
 
-unsafe fn group_done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
+unsafe fn group_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
     // SAFETY: the code is that of `_on_task_done`; what is asked for here is given back.
     unsafe {
-        if !ptr::eq(type_of(callback), &raw const cendre_cpython::api::PyMethod_Type) {
-            return None;
-        }
-        let group = (*callback.cast::<cendre_cpython::methodobject::MethodObject>()).im_self;
         if type_of(group) != b.fanout.group {
             return None;
         }

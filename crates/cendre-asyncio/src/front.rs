@@ -9,6 +9,7 @@
 use crate::future;
 use crate::layout::TaskObj;
 use crate::look;
+use crate::parts;
 use crate::queue::{self, Kind, slot};
 use crate::state::{self, Bound, Entry, LoopState};
 use cendre_cpython::ffi::{self, PyObject};
@@ -135,6 +136,9 @@ pub unsafe fn put(b: &Bound, ls: *mut LoopState, handle: *mut PyObject) -> c_int
             (*ls).front.push_back(Entry::Handle(handle));
             return 0;
         }
+        if (*ls).parts {
+            return if handle.is_null() { -1 } else { parts::append(b, ls, handle) };
+        }
         append(b, (*ls).ready, handle)
     }
 }
@@ -152,7 +156,7 @@ pub unsafe fn put_step(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> c_i
             return 0;
         }
         let handle = step_handle(b, ls, task);
-        append(b, (*ls).ready, handle)
+        put(b, ls, handle)
     }
 }
 

@@ -161,11 +161,11 @@ pub unsafe extern "C" fn set_result_method(
         let f: *mut FutureObj = this.cast();
         if n == 1 && names.is_null() && (type_of(this) == b.future || type_of(this) == b.gathering) && (*f).state == state::PENDING {
             let ls = find((*f).fut_loop);
+            let ts = ThreadState::current();
             if !ls.is_null()
-                && !(*ls).ready.is_null()
                 && (*ls).plain_call_soon
-                && (*ls).thread == (*ThreadState::current()).id
-                && attrs::truth(b, ls, Attr::Debug) == Some(false)
+                && queue::is_open(b, ls, ts)
+                && ((*ls).parts || (*ls).thread == (*ts).id && attrs::truth(b, ls, Attr::Debug) == Some(false))
             {
                 count(Counter::FuturesSet);
                 return if set_result(b, ls, f, *args) == 0 { ffi::Py_None() } else { ptr::null_mut() };

@@ -29,6 +29,7 @@ mod front;
 mod future;
 mod layout;
 mod look;
+mod parts;
 mod queue;
 mod sites;
 mod state;

@@ -13,6 +13,7 @@ use crate::fanout;
 use crate::front::{self, Taken};
 use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
 use crate::look;
+use crate::parts;
 use crate::state::{self, Bound, Counter, LoopState, check};
 use crate::step;
 use cendre_cpython::ffi::{self, PyObject};
@@ -40,7 +41,7 @@ pub unsafe fn call_soon(
 ) -> c_int {
     // SAFETY: live objects, `context` may be null; the state is null or that of some loop.
     unsafe {
-        let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && !(*ls).ready.is_null();
+        let ours = !ls.is_null() && (*ls).looop == looop && (*ls).plain_call_soon && is_open(b, ls, ThreadState::current());
         if ours && !context.is_null() {
             if !arg.is_null() && front::put_call(b, ls, callback, arg, context) {
                 return 0;
@@ -63,6 +64,13 @@ pub unsafe fn call_soon(
         decref(handle);
         0
     }
+}
+
+/// Whether what is put into the queue may be put there natively now: the loop's queue is being run, or without a policy the loop is.
+#[inline(always)]
+pub unsafe fn is_open(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState) -> bool {
+    // SAFETY: the running thread's state.
+    unsafe { if (*ls).parts { !parts::deque_of(b, ls, ts).is_null() } else { !(*ls).ready.is_null() } }
 }
 
 /// `Handle(callback, args, loop, context)`; takes the tuple of arguments (null: an exception is set).
@@ -112,43 +120,15 @@ pub unsafe extern "C" fn call_soon_method(
     unsafe {
         let b = &*state::bound();
         let ls = state::find(this);
-        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
-        let only_context = keywords == 0 || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
         if !ls.is_null()
-            && !(*ls).ready.is_null()
-            && (*ls).plain_call_soon
-            && n >= 1
-            && only_context
+            && !(*ls).parts
             && (*ls).thread == (*ThreadState::current()).id
             && attrs::truth(b, ls, Attr::Debug) == Some(false)
+            && let Some(handle) = called_soon(b, ls, this, args, n, names)
         {
-            let given = if keywords == 1 { *args.offset(n) } else { ffi::Py_None() };
-            let context = if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { new_ref(given) };
-            if context.is_null() {
-                return context;
-            }
-            let rest = ffi::PyTuple_New(n - 1);
-            if rest.is_null() {
-                decref(context);
-                return rest;
-            }
-            for i in 1..n {
-                ffi::PyTuple_SetItem(rest, i - 1, new_ref(*args.offset(i)));
-            }
-            let handle = make_handle(b, this, *args, rest, context);
-            decref(context);
-            if handle.is_null() {
-                return handle;
-            }
-            if front::put(b, ls, new_ref(handle)) != 0 {
-                decref(handle);
-                return ptr::null_mut();
-            }
-            if type_of(*args) == b.step_wrapper && step::is_first((*args).cast()) {
-                family::born(ls, ThreadState::current());
-            }
             return handle;
         }
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
         // The stock function, with `self` in front.
         let all = ffi::PyTuple_New(n + 1);
         if all.is_null() {
@@ -173,6 +153,53 @@ pub unsafe extern "C" fn call_soon_method(
         decref(all);
         xdecref(keyword);
         answer
+    }
+}
+
+/// `call_soon(callback, *args, context=...)` with `n` positional arguments: the handle (new reference, null with an exception set), or
+/// None: nothing was done.
+pub unsafe fn called_soon(
+    b: &Bound,
+    ls: *mut LoopState,
+    this: *mut PyObject,
+    args: *const *mut PyObject,
+    n: ffi::Py_ssize_t,
+    names: *mut PyObject,
+) -> Option<*mut PyObject> {
+    // SAFETY: `n` positional arguments, then one for each name; this thread runs the loop.
+    unsafe {
+        let keywords = if names.is_null() { 0 } else { ffi::PyTuple_GET_SIZE(names) };
+        let only_context = keywords == 0 || keywords == 1 && ffi::PyUnicode_Compare(ffi::PyTuple_GET_ITEM(names, 0), b.names.context) == 0;
+        let ts = ThreadState::current();
+        if n < 1 || !only_context || !(*ls).plain_call_soon || !is_open(b, ls, ts) {
+            return None;
+        }
+        let given = if keywords == 1 { *args.offset(n) } else { ffi::Py_None() };
+        let context = if given == ffi::Py_None() { ffi::PyContext_CopyCurrent() } else { new_ref(given) };
+        if context.is_null() {
+            return Some(context);
+        }
+        let rest = ffi::PyTuple_New(n - 1);
+        if rest.is_null() {
+            decref(context);
+            return Some(rest);
+        }
+        for i in 1..n {
+            ffi::PyTuple_SetItem(rest, i - 1, new_ref(*args.offset(i)));
+        }
+        let handle = make_handle(b, this, *args, rest, context);
+        decref(context);
+        if handle.is_null() {
+            return Some(handle);
+        }
+        if front::put(b, ls, new_ref(handle)) != 0 {
+            decref(handle);
+            return Some(ptr::null_mut());
+        }
+        if type_of(*args) == b.step_wrapper && step::is_first((*args).cast()) {
+            family::born(ls, ts);
+        }
+        Some(handle)
     }
 }
 

@@ -40,6 +40,14 @@ pub struct Bound {
     pub failed: *mut PyObject,
     /// `BaseEventLoop.call_soon` as it was found.
     pub call_soon: *mut PyObject,
+    /// Its code object.
+    pub call_soon_code: *mut PyObject,
+    /// The word that holds what `asyncio.events.Handle` is now.
+    pub handle_cell: *const usize,
+    /// The version of `Handle` as it was found.
+    pub handle_version: core::ffi::c_uint,
+    /// `deque.append`.
+    pub deque_append: OneFunc,
     /// Code objects of asyncio's own callbacks.
     pub internal: Vec<*mut PyObject>,
     pub opcode_send: u8,
@@ -84,6 +92,8 @@ pub struct Fanout {
     pub group_done: *mut PyObject,
     /// `TaskGroup`, its dict, and the function `_on_task_done`.
     pub group: *mut PyTypeObject,
+    /// Its version as it was found.
+    pub group_version: core::ffi::c_uint,
     pub group_done_function: *mut PyObject,
     /// Where a group's values lie inside it.
     pub group_slots: GroupSlots,
@@ -161,6 +171,7 @@ names! {
     on_completed = c"_on_completed_fut",
     add = c"add",
     discard = c"discard",
+    create_task = c"create_task",
 }
 
 /// What may be done for a loop.
@@ -283,6 +294,12 @@ pub struct Nest {
 /// A loop that was taken over.
 pub struct LoopState {
     pub looop: *mut PyObject,
+    /// No policy is in force: the loop and its queue are asyncio's own (`parts.rs`).
+    pub parts: bool,
+    /// Then: the version of its class when it was looked at; 0: it has none.
+    pub class_version: core::ffi::c_uint,
+    /// And where it keeps what is asked for.
+    pub slots: crate::parts::Slots,
     pub policy: Policy,
     /// Tasks that have set another one for what they wait for, by address; such a task takes itself out.
     pub overrides: Vec<(usize, Policy)>,

@@ -468,7 +468,8 @@ unsafe fn step_later(b: &Bound, ls: *mut LoopState, task: *mut TaskObj, error: *
 unsafe fn step_soon(b: &Bound, ls: *mut LoopState, task: *mut TaskObj, error: *mut PyObject) -> c_int {
     // SAFETY: live objects.
     unsafe {
-        if error.is_null() && (*ls).looop == (*task).fut.fut_loop && (*ls).plain_call_soon && !(*ls).ready.is_null() {
+        if error.is_null() && (*ls).looop == (*task).fut.fut_loop && (*ls).plain_call_soon && queue::is_open(b, ls, ThreadState::current())
+        {
             return front::put_step(b, ls, task);
         }
         let w = future::step_wrapper(b, task, error);

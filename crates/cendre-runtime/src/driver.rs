@@ -50,6 +50,15 @@ pub unsafe fn compiles_at_once() -> bool {
     unsafe { CONFIG.get().as_ref().is_some_and(|c| c.threshold == 0 && c.jit) }
 }
 
+/// Whether cendre is on and compiles.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn compiles() -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { CONFIG.get().as_ref().is_some_and(|c| c.jit) }
+}
+
 /// Sets the configuration.
 ///
 /// # Safety

@@ -3,7 +3,7 @@
 //! The thread never touches a Python object: `_PyEval_AddPendingCall` makes whatever thread runs Python code next call
 //! [`take`]. One request is outstanding at most; while nobody answers, the thread sleeps.
 //! Invariants: the thread is joined before fork and before the interpreter ends; our lock is never held while CPython's are
-//! taken; the callback sets no exception.
+//! taken; the callback sets no exception but one that came while it ran Python code (KeyboardInterrupt).
 
 use crate::compiler;
 use crate::config::Config;
@@ -19,7 +19,7 @@ use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi;
 use cendre_cpython::interpframe::Frame;
-use cendre_cpython::tstate::{ThreadState, eval_breaker};
+use cendre_cpython::tstate::{ThreadState, ThreadStateImpl, eval_breaker};
 use core::ffi::{c_int, c_void};
 use std::sync::atomic::{AtomicU32, AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex, MutexGuard};
@@ -54,6 +54,28 @@ static NOW: Gil<u32> = Gil::new(0);
 /// How long there has been nothing to compile, in samples; see [`CALM`].
 static CALMNESS: AtomicU32 = AtomicU32::new(0);
 static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
+
+/// Is told of a thread that runs an event loop of asyncio; -1: it has set an exception.
+pub type SeesLoop = unsafe fn(*mut ThreadState) -> c_int;
+static SEES_LOOP: Gil<Option<SeesLoop>> = Gil::new(None);
+
+/// Whom each sample tells of the loop that its thread runs.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn tell_of_loops(f: SeesLoop) {
+    // SAFETY: the caller's contract.
+    unsafe { *SEES_LOOP.get() = Some(f) }
+}
+
+/// Whether more than one sample is wanted before anything is done.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn is_patient() -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { driver::config().is_some_and(|c| c.threshold > 1) }
+}
 
 fn shared() -> MutexGuard<'static, Shared> {
     // The lock protects two flags: a panic elsewhere cannot have left them half done.
@@ -168,6 +190,8 @@ pub fn end_with_this_thread() {
 unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     // SAFETY: called by CPython with the GIL held, with no exception set, at an instruction boundary.
     let _ = std::panic::catch_unwind(|| unsafe { look() });
+    // SAFETY: as above.
+    let failed = std::panic::catch_unwind(|| unsafe { look_for_loop() }).unwrap_or(0);
     let mut guard = shared();
     guard.waiting = false;
     let asleep = guard.asleep;
@@ -176,7 +200,18 @@ unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     if asleep {
         CHANGED.notify_one();
     }
-    0
+    failed
+}
+
+unsafe fn look_for_loop() -> c_int {
+    // SAFETY: as in `take`.
+    unsafe {
+        let ts = ThreadState::current();
+        match *SEES_LOOP.get() {
+            Some(tell) if !(*ts.cast::<ThreadStateImpl>()).asyncio_running_loop.is_null() && driver::compiles() => tell(ts),
+            _ => 0,
+        }
+    }
 }
 
 unsafe fn look() {

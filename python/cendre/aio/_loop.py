@@ -9,6 +9,7 @@ and what is ready *then* is run, natively (`_cendre.tasks_run_ready`).
 
 import asyncio
 import heapq
+import weakref
 from asyncio import base_events
 
 from cendre import _cendre
@@ -25,6 +26,8 @@ _ATTRIBUTES = ("_debug", "_stopping", "_task_factory", "_scheduled", "_clock_res
 stock_new_event_loop = asyncio.new_event_loop
 _stock_run_once = base_events.BaseEventLoop._run_once
 _patched = []
+_ours = {}
+_without_policy = {}     # id of a loop -> what tells its end
 _run_ready = _cendre.tasks_run_ready
 _waiting = _cendre.tasks_waiting
 _put = _cendre.tasks_put
@@ -88,25 +91,63 @@ def take_over(loop, policy, budget, depth, skipped):
     if not _patched:
         _patched.append(True)
         base_events.BaseEventLoop._run_once = _run_once
-        base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
+        _ours["call_soon"] = base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
         base_events.BaseEventLoop._ready = _cendre.tasks_ready(base_events.BaseEventLoop)
     cls = type(loop)
-
-    def own(*names):
-        return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
-    plain = own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
+    plain = _plain(loop)
     plain |= (getattr(cls, "_ready", None) is base_events.BaseEventLoop._ready and cls.__getattribute__ is object.__getattribute__) << 2
-    plain |= own("time") << 3
     plain |= (cls.__getattribute__ is object.__getattribute__ and not any(hasattr(cls, name) for name in _ATTRIBUTES)) << 4
     capsule = _cendre.tasks_install(loop, _NATIVE[policy], plain, round(budget * 1e6), depth, skipped)
     if capsule is not None:
         loop.__dict__[STATE] = capsule
+    _without_policy.pop(id(loop), None)
     before = loop.__dict__.get(POLICY)
     loop.__dict__[POLICY] = policy
     if policy == "eager":
         loop.set_task_factory(asyncio.eager_task_factory)
     elif before == "eager" and loop.get_task_factory() is asyncio.eager_task_factory:
         loop.set_task_factory(None)
+
+
+def _plain(loop):
+    """Which parts of a loop are `BaseEventLoop`'s own, as bits."""
+    cls = type(loop)
+
+    def own(*names):
+        return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
+    return (own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug") << 1
+            | own("time") << 3)
+
+
+def _is_stock(*names):
+    """Whether these methods of `BaseEventLoop` are asyncio's, or ours, and not what somebody has put in their place."""
+    found = vars(base_events.BaseEventLoop)
+    return all(found.get(name) is _ours.get(name, found) or _probe.is_stock(found.get(name), base_events, f"BaseEventLoop.{name}")
+               for name in names)
+
+
+def is_ordinary(loop):
+    """Whether this is a loop made of `BaseEventLoop`, whose attributes are found as those of any object."""
+    cls = type(loop)
+    return (isinstance(loop, base_events.BaseEventLoop) and hasattr(loop, "__dict__") and hasattr(loop, "__weakref__")
+            and cls.__getattribute__ is object.__getattribute__ and not hasattr(cls, "__getattr__"))
+
+
+def take_parts(loop):
+    """Without a policy: the parts of a running loop are done natively. Whether they are."""
+    plain = 0
+    if _is_stock("call_soon", "_call_soon", "_check_closed", "_check_callback", "get_debug"):
+        plain = _plain(loop) & (3 if _is_stock("create_task") else 1)
+    # Also where it is nothing: what was so before may be so no more.
+    if not _cendre.tasks_parts(loop, plain) or not plain & 1:
+        return False
+    key = id(loop)
+    if key not in _without_policy:
+        def dies(_, key=key):
+            if _without_policy.pop(key, None) is not None:
+                _cendre.tasks_forget(key)
+        _without_policy[key] = weakref.ref(loop, dies)
+    return True
 
 
 def give_back(loop):

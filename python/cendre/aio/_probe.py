@@ -14,6 +14,7 @@ from asyncio import base_events, events, exceptions, taskgroups, tasks
 from cendre import _cendre
 
 _bound = False
+_call_soon = base_events.BaseEventLoop.call_soon
 _HEAD = ("_loop", None, None, None, "_exception", None, "_result", "_source_traceback", "_cancel_message", None,
          "_asyncio_awaited_by")
 
@@ -89,6 +90,12 @@ def _check(condition, what):
         raise ImportError(f"cendre: tasks cannot be stepped natively here: in this Python {what} differs")
 
 
+def is_stock(function, module, name):
+    """Whether this is the module's own function, and not one that somebody has put in its place."""
+    return (type(function) is types.FunctionType and function.__globals__ is module.__dict__ and function.__code__.co_qualname == name
+            and function.__code__.co_filename == module.__file__)
+
+
 def _check_future(future, what):
     words = _cendre.tasks_peek(future)
     for place, name in enumerate(_HEAD, 2):
@@ -153,6 +160,13 @@ def bind():
     if _bound:
         return
     _check(asyncio.Task.__module__ == "_asyncio" and asyncio.Future.__module__ == "_asyncio", "asyncio.Task")
+    for function, module, name in (
+            (tasks.gather, tasks, "gather"), (tasks.create_task, tasks, "create_task"),
+            (base_events.BaseEventLoop.create_task, base_events, "BaseEventLoop.create_task"),
+            (_call_soon, base_events, "BaseEventLoop.call_soon"),
+            (taskgroups.TaskGroup.create_task, taskgroups, "TaskGroup.create_task"),
+            (taskgroups.TaskGroup._on_task_done, taskgroups, "TaskGroup._on_task_done")):
+        _check(is_stock(function, module, name), name)
     _check((asyncio.Future.__basicsize__, asyncio.Task.__basicsize__) == (112, 168), "the size of futures and tasks")
     notes = _Notes()
     loop_before = events._get_running_loop()
@@ -213,6 +227,6 @@ def _look(notes):
         "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
         "FutureIter": type(iterator), "set_result": vars(asyncio.Future)["set_result"], "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
-        "call_soon": base_events.BaseEventLoop.call_soon, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
+        "call_soon": _call_soon, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
         "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes),
     }
