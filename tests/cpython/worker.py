@@ -119,20 +119,26 @@ def set_up(resources):
     return support
 
 
-def main():
-    """Command line."""
+def arguments():
+    """The command line, which the suite itself does not see: what to run, a set or None (all); what not."""
+    names = lambda file: set(json.loads(Path(file).read_text()))
     parser = argparse.ArgumentParser()
     parser.add_argument("module")
     parser.add_argument("out")
-    parser.add_argument("--only", type=Path)
-    parser.add_argument("--without", type=Path)
+    parser.add_argument("--only", type=names)
+    parser.add_argument("--without", type=names, default=set())
     parser.add_argument("-u", dest="resources", default="")
     options = parser.parse_args()
+    sys.argv[1:] = []
+    return options
+
+
+def main():
+    """Command line."""
+    options = arguments()
+    only, without = options.only, options.without
     Record.lines = lines = Lines(options.out)
     support = set_up([r for r in options.resources.split(",") if r])
-    only = set(json.loads(options.only.read_text())) if options.only else None
-    without = set(json.loads(options.without.read_text())) if options.without else set()
-    sys.argv[1:] = []
     try:
         module = importlib.import_module(options.module)
         suite = unittest.TestLoader().loadTestsFromModule(module)

@@ -6,11 +6,9 @@ Invariants: as tests/cpython/worker.py, whose lines these are: cendre is on or o
 disk before the test begins. No plugin of pytest is loaded but those that the suite asks for.
 """
 
-import argparse
 import faulthandler
 import gc
 import importlib.util
-import json
 import os
 import random
 import signal
@@ -84,22 +82,13 @@ class Record:
 
 def main():
     """Command line."""
-    parser = argparse.ArgumentParser()
-    parser.add_argument("module")
-    parser.add_argument("out")
-    parser.add_argument("--only", type=Path)
-    parser.add_argument("--without", type=Path)
-    parser.add_argument("-u", dest="resources", default="")
-    options = parser.parse_args()
+    options = base.arguments()
     lines = base.Lines(options.out)
-    only = set(json.loads(options.only.read_text())) if options.only else None
-    without = set(json.loads(options.without.read_text())) if options.without else set()
     faulthandler.enable(all_threads=True)
     random.seed(0)
     os.environ["PYTEST_DISABLE_PLUGIN_AUTOLOAD"] = "1"
     suite, paths = suites.find(options.module)
-    record = Record(lines, suite, only, without)
-    sys.argv[1:] = []
+    record = Record(lines, suite, options.only, options.without)
     status = pytest.main([*suite.arguments(), *map(str, paths)], plugins=[record])
     if status not in (pytest.ExitCode.OK, pytest.ExitCode.TESTS_FAILED, pytest.ExitCode.NO_TESTS_COLLECTED):
         lines.write(module="error", why=f"pytest ended with {status!r}")

@@ -43,6 +43,21 @@ pub mod tag {
     pub const AWAITED: i64 = 1 << 33;
 }
 
+/// Answers of the runtime's helpers that machine code makes itself where nothing is unusual.
+pub mod answer {
+    /// Finished with a value; of `gen_next`: an item.
+    pub const VALUE: i64 = 0;
+    /// Suspended or yielded; of `gen_next`: exhausted.
+    pub const OTHER: i64 = 1;
+}
+
+/// States of a generator's frame, as bytes. `cendre-cpython` has them as CPython does; the runtime checks that these are the same.
+pub mod frame_state {
+    pub const SUSPENDED: i64 = 0xfe;
+    pub const EXECUTING: i64 = 0;
+    pub const CLEARED: i64 = 4;
+}
+
 /// Why no code was made. Never a reason to fail: the function stays interpreted.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum CodegenError {

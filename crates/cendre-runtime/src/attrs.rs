@@ -144,6 +144,16 @@ enum Mine {
     Unknown,
 }
 
+impl From<Mine> for Found {
+    fn from(mine: Mine) -> Found {
+        match mine {
+            Mine::Value(value) => Found::Value(value),
+            Mine::Raised => Found::Raised,
+            Mine::Nothing | Mine::Unknown => Found::No,
+        }
+    }
+}
+
 /// What the dict whose pointer is at `offset` in the object holds.
 #[inline]
 unsafe fn in_dict(o: *mut PyObject, offset: isize, name: *mut PyObject) -> Mine {
@@ -203,11 +213,7 @@ unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> 
             let e = &(*cache).entries[n];
             if e.kind == Kind::Inline {
                 if (*values_of(o, class)).valid == 0 {
-                    return match in_dict(o, MANAGED_DICT_OFFSET, name) {
-                        Mine::Value(value) => Found::Value(value),
-                        Mine::Raised => Found::Raised,
-                        _ => Found::No,
-                    };
+                    return in_dict(o, MANAGED_DICT_OFFSET, name).into();
                 }
                 let value = *word(o, e.offset as isize);
                 return if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) };
@@ -246,9 +252,7 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
             }
             Kind::Method => match own_value(e, o, class, name) {
                 Mine::Nothing => Found::Method(descr),
-                Mine::Value(value) => Found::Value(value),
-                Mine::Raised => Found::Raised,
-                Mine::Unknown => Found::No,
+                mine => mine.into(),
             },
             Kind::Descr | Kind::Data => {
                 // The descriptor's own class can have changed.
@@ -257,16 +261,10 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
                 }
                 match own_value(e, o, class, name) {
                     Mine::Nothing => Found::of(described(descr, o, class)),
-                    Mine::Value(value) => Found::Value(value),
-                    Mine::Raised => Found::Raised,
-                    Mine::Unknown => Found::No,
+                    mine => mine.into(),
                 }
             }
-            Kind::Dict => match own_value(e, o, class, name) {
-                Mine::Value(value) => Found::Value(value),
-                Mine::Raised => Found::Raised,
-                _ => Found::No,
-            },
+            Kind::Dict => own_value(e, o, class, name).into(),
             Kind::Class => {
                 let Some(get) = (*refcount::type_of(descr)).tp_descr_get else {
                     return Found::Value(refcount::new_ref(descr));

@@ -28,6 +28,14 @@ use std::cell::RefCell;
 use std::collections::{BTreeSet, HashMap};
 use std::sync::OnceLock;
 
+/// Code generation cannot see CPython's structs, and writes these as they are.
+const _: () = {
+    use cendre_codegen::frame_state as ours;
+    use cendre_cpython::genobject::frame_state as theirs;
+    assert!(ours::SUSPENDED == theirs::FRAME_SUSPENDED as u8 as i64);
+    assert!(ours::EXECUTING == theirs::FRAME_EXECUTING as u8 as i64 && ours::CLEARED == theirs::FRAME_CLEARED as u8 as i64);
+};
+
 /// The offsets, from the one truth in `cendre-cpython`.
 pub static OFFSETS: Offsets = Offsets {
     ts_eval_breaker: o::TS_EVAL_BREAKER,

@@ -8,22 +8,9 @@
 //! Read docs/internals/awaits.md, "In line".
 
 use super::{Lower, Ret, bad};
-use crate::{AwaitSite, Awaited, CodegenError, tag};
+use crate::{AwaitSite, Awaited, CodegenError, answer, frame_state as state, tag};
 use cendre_ir::{Imm, InstData, Kinds, Op};
 use cranelift_codegen::ir::{self, BlockArg, InstBuilder, MemFlagsData, condcodes::IntCC, types};
-
-/// States of a generator's frame, as bytes (`PyFrameState`).
-mod state {
-    pub const SUSPENDED: i64 = 0xfe;
-    pub const EXECUTING: i64 = 0;
-    pub const CLEARED: i64 = 4;
-}
-
-/// Answers of the runtime's helpers.
-mod answer {
-    pub const VALUE: i64 = 0;
-    pub const OTHER: i64 = 1;
-}
 
 impl Lower<'_> {
     /// `await.call`, `await.raw`, `await.tail`.
@@ -142,18 +129,7 @@ impl Lower<'_> {
         let (ts, fr) = (self.ts, self.fr);
         let callable = self.arg(i, 0);
         let first_arg = i.args.len() - callee.argcount as usize;
-        let args = &i.args[first_arg..];
-
-        // The function that it was?
-        let class = self.load(callable, o.ob_type);
-        let function = self.is_const(class, self.env.addresses().function_type as i64);
-        self.branch_unless(function, slow);
-        let code = self.load(callable, o.func_code);
-        let cell = self.iconst(callee.cell as i64);
-        self.same_as(code, cell, 0, slow);
-        let vectorcall = self.load(callable, o.func_vectorcall);
-        let plain = self.is_const(vectorcall, self.env.addresses().python_vectorcall as i64);
-        self.branch_unless(plain, slow);
+        let code = self.expected_function(callable, callee.cell, slow);
 
         // May its body run (without one its version is `!0`), and is a shell ready?
         let record = self.iconst(callee.record as i64);
@@ -172,8 +148,7 @@ impl Lower<'_> {
         self.store(next, record, o.record_shelf);
         self.add_to_count(code, 1);
 
-        // Fill its frame. Function and free variables are lent, and the arguments that the caller keeps; what it had for this call only is
-        // the callee's now, whose last use may be the last.
+        // Fill its frame. Function and free variables are lent.
         let funcobj = self.borrowed_word(callable);
         self.store(funcobj, g, o.gen_iframe + o.fr_funcobj);
         let globals = self.load(callable, o.func_globals);
@@ -181,18 +156,7 @@ impl Lower<'_> {
         let builtins = self.load(callable, o.func_builtins);
         self.store(builtins, g, o.gen_iframe + o.fr_builtins);
         let locals = o.gen_iframe + o.fr_localsplus;
-        for (n, &v) in args.iter().enumerate() {
-            let x = self.v(v);
-            let word = if i.own >> (first_arg + n) & 1 != 0 { self.owned_word(x) } else { self.borrowed_word(x) };
-            self.store(word, g, locals + 8 * n as i32);
-        }
-        let behind_args = args.len() as u32..callee.nlocalsplus - callee.free;
-        if !behind_args.is_empty() {
-            let unbound = self.iconst(1);
-            for n in behind_args {
-                self.store(unbound, g, locals + 8 * n as i32);
-            }
-        }
+        self.fill_slots(i, first_arg, g, locals, callee.nlocalsplus - callee.free);
         if callee.free > 0 {
             let closure = self.load(callable, o.func_closure);
             for n in 0..callee.free as i32 {
@@ -227,22 +191,7 @@ impl Lower<'_> {
         self.unlink(g, callee.handles);
         let cleared = self.iconst(state::CLEARED);
         self.b.ins().istore8(MemFlagsData::trusted(), cleared, g, o.gen_frame_state);
-        if callee.nlocalsplus > 0 {
-            let mut all = self.load(g, locals);
-            for n in 1..callee.nlocalsplus {
-                let word = self.load(g, locals + 8 * n as i32);
-                all = self.b.ins().band(all, word);
-            }
-            let tagged = self.b.ins().band_imm_s(all, 1);
-            let (owned, next) = (self.new_block(), self.new_block());
-            self.b.ins().brif(tagged, next, &[], owned, &[]);
-            self.b.switch_to_block(owned);
-            let n = self.iconst(i64::from(callee.nlocalsplus));
-            let first = self.b.ins().iadd_imm_s(g, i64::from(locals));
-            self.call_helper("clear_slots", &[first, n], Ret::None)?;
-            self.jump(next, &[]);
-            self.b.switch_to_block(next);
-        }
+        self.drop_slots(g, locals, callee.nlocalsplus)?;
         let next = self.load(record, o.record_shelf);
         self.store(next, g, o.gen_iframe + o.fr_previous);
         self.store(g, record, o.record_shelf);

@@ -201,9 +201,67 @@ impl Lower<'_> {
         Ok(())
     }
 
-    fn push_and_run(&mut self, i: &InstData, callee: &Callee, has_self: bool) -> Result<(), CodegenError> {
+    /// To `slow` unless the callable is a Python function with the code object that the cell names, called as such. Answers the code object.
+    pub(super) fn expected_function(&mut self, callable: ir::Value, cell: u64, slow: ir::Block) -> ir::Value {
         let o = *self.env.offsets();
         let a = *self.env.addresses();
+        let class = self.load(callable, o.ob_type);
+        let function = self.is_const(class, a.function_type as i64);
+        self.branch_unless(function, slow);
+        let code = self.load(callable, o.func_code);
+        let cell = self.iconst(cell as i64);
+        let expected = self.load(cell, 0);
+        let same = self.b.ins().icmp(IntCC::Equal, code, expected);
+        self.branch_unless(same, slow);
+        let vectorcall = self.load(callable, o.func_vectorcall);
+        let ours = self.is_const(vectorcall, a.python_vectorcall as i64);
+        self.branch_unless(ours, slow);
+        code
+    }
+
+    /// A frame's slots up to `end`: the call's arguments, and nothing behind them. What the caller keeps is lent; what it only had for this call is the
+    /// callee's now: it may be its last use.
+    pub(super) fn fill_slots(&mut self, i: &InstData, first_arg: usize, base: ir::Value, locals: i32, end: u32) {
+        let args = &i.args[first_arg..];
+        for (n, &v) in args.iter().enumerate() {
+            let x = self.v(v);
+            let word = if i.own >> (first_arg + n) & 1 != 0 { self.owned_word(x) } else { self.borrowed_word(x) };
+            self.store(word, base, locals + 8 * n as i32);
+        }
+        let behind_args = args.len() as u32..end;
+        if !behind_args.is_empty() {
+            let unbound = self.iconst(1);
+            for n in behind_args {
+                self.store(unbound, base, locals + 8 * n as i32);
+            }
+        }
+    }
+
+    /// Drops what the slots of a frame that is over own.
+    pub(super) fn drop_slots(&mut self, base: ir::Value, locals: i32, count: u32) -> Result<(), CodegenError> {
+        if count == 0 {
+            return Ok(());
+        }
+        // All tagged: lent, immortal or unbound, nothing to drop.
+        let mut all = self.load(base, locals);
+        for n in 1..count {
+            let word = self.load(base, locals + 8 * n as i32);
+            all = self.b.ins().band(all, word);
+        }
+        let tagged = self.b.ins().band_imm_s(all, 1);
+        let (owned, next) = (self.new_block(), self.new_block());
+        self.b.ins().brif(tagged, next, &[], owned, &[]);
+        self.b.switch_to_block(owned);
+        let n = self.iconst(i64::from(count));
+        let first = self.b.ins().iadd_imm_s(base, i64::from(locals));
+        self.call_helper("clear_slots", &[first, n], Ret::None)?;
+        self.jump(next, &[]);
+        self.b.switch_to_block(next);
+        Ok(())
+    }
+
+    fn push_and_run(&mut self, i: &InstData, callee: &Callee, has_self: bool) -> Result<(), CodegenError> {
+        let o = *self.env.offsets();
         let (ts, fr) = (self.ts, self.fr);
         let slow = self.cold_block();
         let done = self.new_block();
@@ -213,18 +271,7 @@ impl Lower<'_> {
         let result_tag = raw.then(|| self.b.append_block_param(done, types::I64));
         let callable = self.arg(i, 0);
 
-        // Is it what we think it is?
-        let class = self.load(callable, o.ob_type);
-        let function = self.is_const(class, a.function_type as i64);
-        self.branch_unless(function, slow);
-        let code = self.load(callable, o.func_code);
-        let cell = self.iconst(callee.cell as i64);
-        let expected = self.load(cell, 0);
-        let same = self.b.ins().icmp(IntCC::Equal, code, expected);
-        self.branch_unless(same, slow);
-        let vectorcall = self.load(callable, o.func_vectorcall);
-        let ours = self.is_const(vectorcall, a.python_vectorcall as i64);
-        self.branch_unless(ours, slow);
+        let code = self.expected_function(callable, callee.cell, slow);
 
         // May its body run now?
         let record = self.iconst(callee.record as i64);
@@ -250,13 +297,12 @@ impl Lower<'_> {
 
         // Push.
         self.store(new_top, ts, o.ts_datastack_top);
-        let lent = |l: &mut Self, x| l.b.ins().bor_imm_s(x, 1);
         // Strong: `__code__` of the function may be replaced while the frame runs.
         self.incref(code);
         let executable = self.owned_word(code);
         self.store(executable, top, o.fr_executable);
         self.store(fr, top, o.fr_previous);
-        let funcobj = lent(self, callable);
+        let funcobj = self.borrowed_word(callable);
         self.store(funcobj, top, o.fr_funcobj);
         let globals = self.load(callable, o.func_globals);
         self.store(globals, top, o.fr_globals);
@@ -273,17 +319,7 @@ impl Lower<'_> {
         let flags = self.b.ins().iconst(types::I32, 0);
         self.store(flags, top, o.fr_return_offset);
         let first_arg = if has_self { 1 } else { 2 };
-        let args = &i.args[first_arg..];
-        for (n, &v) in args.iter().enumerate() {
-            let x = self.v(v);
-            // What the caller only had for this call is the callee's now: it may be its last use.
-            let word = if i.own >> (first_arg + n) & 1 != 0 { self.owned_word(x) } else { lent(self, x) };
-            self.store(word, top, locals + 8 * n as i32);
-        }
-        let unbound = self.iconst(1);
-        for n in args.len() as u32..callee.nlocalsplus {
-            self.store(unbound, top, locals + 8 * n as i32);
-        }
+        self.fill_slots(i, first_arg, top, locals, callee.nlocalsplus);
         let less = self.b.ins().iadd_imm_s(remaining, -levels);
         self.store(less, ts, o.ts_py_recursion_remaining);
         self.store(top, ts, o.ts_current_frame);
@@ -303,23 +339,7 @@ impl Lower<'_> {
         let more = self.b.ins().iadd_imm_s(remaining, levels);
         self.store(more, ts, o.ts_py_recursion_remaining);
         self.store(fr, ts, o.ts_current_frame);
-        if callee.nlocalsplus > 0 {
-            // All tagged: lent, immortal or unbound, nothing to drop.
-            let mut all = self.load(top, locals);
-            for n in 1..callee.nlocalsplus {
-                let word = self.load(top, locals + 8 * n as i32);
-                all = self.b.ins().band(all, word);
-            }
-            let tagged = self.b.ins().band_imm_s(all, 1);
-            let (owned, next) = (self.new_block(), self.new_block());
-            self.b.ins().brif(tagged, next, &[], owned, &[]);
-            self.b.switch_to_block(owned);
-            let n = self.iconst(i64::from(callee.nlocalsplus));
-            let first = self.b.ins().iadd_imm_s(top, i64::from(locals));
-            self.call_helper("clear_slots", &[first, n], Ret::None)?;
-            self.jump(next, &[]);
-            self.b.switch_to_block(next);
-        }
+        self.drop_slots(top, locals, callee.nlocalsplus)?;
         self.decref(code, false, None)?;
         self.store(top, ts, o.ts_datastack_top);
         if raw {

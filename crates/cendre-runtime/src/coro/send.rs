@@ -25,9 +25,9 @@ use core::cell::Cell;
 /// Answers of helpers for machine code.
 pub mod answer {
     /// Finished with a value; of `gen_next`: an item.
-    pub const VALUE: u64 = 0;
+    pub const VALUE: u64 = cendre_codegen::answer::VALUE as u64;
     /// Suspended or yielded; of `gen_next`: exhausted.
-    pub const OTHER: u64 = 1;
+    pub const OTHER: u64 = cendre_codegen::answer::OTHER as u64;
     /// An exception is set.
     pub const RAISED: u64 = 2;
     /// `await_call`: an ordinary call was made, its result is still to be awaited.
