@@ -312,3 +312,32 @@ def test_functions_come_and_go(entries):
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_100_000_functions_come_and_go(entries):
     churn(17_000, 1 << 20, entries, timeout=3600)
+
+
+TRACED = """
+import sys, tracemalloc
+def make(n):
+    out = []
+    for i in range(n):
+        out.append(i * 1000 + 1007)
+        out.append(i * 0.5)
+    return out
+for _ in range(5): make(100)
+compiled(make)
+def counted():
+    # Dead numbers wait in the free lists; who takes them while somebody traces must be seen.
+    del make(100)[:]
+    tracemalloc.start()
+    kept = make(60)
+    found = tracemalloc.take_snapshot().filter_traces([tracemalloc.Filter(True, __file__)])
+    tracemalloc.stop()
+    return sum(s.count for s in found.statistics("lineno") if s.size >= 60 * 24), len(kept)
+print(counted(), counted())
+print([make(3), make(3)[0] is make(3)[0], sys.getrefcount(make(2)[1])])
+"""
+
+
+def test_numbers_from_the_free_lists_are_traced():
+    """Boxes come from CPython's lists of dead numbers, and go there, but not while tracemalloc is on."""
+    support.same(TRACED)
+    assert support.python("print(jit.stats()['free_lists'])").strip() == "True"

@@ -202,6 +202,9 @@ exported! {
         pub fn _PyErr_ChainExceptions1(exc: *mut PyObject);
         // object.h, pycore_object.h, pycore_typeobject.h, pycore_call.h, pycore_abstract.h
         pub fn _Py_Dealloc(op: *mut PyObject);
+        // cpython/object.h; the tracer is a function, here a word
+        pub fn PyRefTracer_GetTracer(data: *mut *mut c_void) -> *mut c_void;
+        pub fn PyRefTracer_SetTracer(tracer: *mut c_void, data: *mut c_void) -> c_int;
         pub fn _PyObject_GetMethod(obj: *mut PyObject, name: *mut PyObject, method: *mut *mut PyObject) -> c_int;
         pub fn _PyObject_LookupSpecial(obj: *mut PyObject, name: *mut PyObject) -> *mut PyObject;
         pub fn _PyObject_LookupSpecialMethod(attr: *mut PyObject, method_and_self: *mut StackRef) -> c_int;

@@ -13,6 +13,7 @@ pub mod api;
 pub mod code;
 pub mod dict;
 pub mod frameobject;
+pub mod freelist;
 pub mod funcobject;
 pub mod gc;
 pub mod genobject;

@@ -12,6 +12,7 @@ use crate::{
     ffi::{PyObject, PyTypeObject, PyVarObject},
     floatobject::FloatObject,
     frameobject::FrameObject,
+    freelist::FreeList,
     funcobject::FunctionObject,
     gc::GcHead,
     genobject::GenObject,
@@ -24,7 +25,7 @@ use crate::{
     optimizer::{ExecutorArray, ExecutorLinkListNode, ExecutorObject, ExitData, VmData},
     pyerrors::BaseExceptionObject,
     rangeobject::RangeIterObject,
-    runtime::DebugOffsets,
+    runtime::{self, DebugOffsets},
     tstate::{ErrStackItem, LlistNode, RemoteDebuggerSupport, StackChunk, ThreadState, ThreadStateImpl},
     tupleobject::{TupleIterObject, TupleObject},
     typeobject::{self, HeapTypeObject, SpecializationCache},
@@ -282,6 +283,8 @@ pub const TABLES: &[StructLayout] = &[
     GcHead::LAYOUT,
     DebugOffsets::LAYOUT,
     interp::LAYOUT,
+    runtime::LAYOUT,
+    FreeList::LAYOUT,
 ];
 
 /// A bit field: setting `field` of a zeroed `c` to `number` makes the byte at `offset` equal to `byte`.

@@ -3,7 +3,7 @@
 //! Invariant: [`DebugOffsets`] may be read only after its cookie and version were looked at (`layout::check` does);
 //! nothing here is read before. Read: `Include/internal/pycore_debug_offsets.h`.
 
-use crate::table::layout;
+use crate::table::{FieldLayout, StructLayout, layout};
 use core::ffi::c_void;
 
 unsafe extern "C" {
@@ -116,6 +116,13 @@ layout! {
         pub debugger_support_debugger_script_path_size = "debugger_support.debugger_script_path_size": u64,
     }
 }
+
+/// `ref_tracer.tracer_func`: who is told of objects that are made and that die. Not published; `freelist::find` looks whether it is there.
+pub const REF_TRACER: usize = 10_528;
+
+/// The part of `_PyRuntimeState` that is used beyond its beginning.
+pub const LAYOUT: StructLayout =
+    StructLayout { c: "_PyRuntimeState", size: 0, fields: &[FieldLayout { c: "ref_tracer.tracer_func", offset: REF_TRACER, size: 8 }] };
 
 /// Address of `_PyRuntime`.
 #[inline]

@@ -11,6 +11,7 @@ use crate::{artifact, compiler, coro, entries, env, ext, sampler, trial};
 use cendre_bytecode::LineTable;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::freelist;
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::methodobject::MethodObject;
 use cendre_cpython::refcount;
@@ -407,6 +408,7 @@ unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                 }
             }
             put(d, stats::NAMES[Counter::Wakes as usize], number(sampler::wakes()))?;
+            put(d, "free_lists", new(ffi::PyBool_FromLong(freelist::in_use().into())))?;
             put(d, "compile_queue", number(compiler::queue_length() as u64))?;
             put(d, "compile_budget_ns", number(compiler::budget_ns()))?;
             put(d, "code_bytes", number(artifact::MEMORY.get().used() as u64))?;

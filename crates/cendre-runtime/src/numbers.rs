@@ -6,6 +6,7 @@ use crate::body::{self, BodyResult};
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::frameobject::FrameObject;
+use cendre_cpython::freelist;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::longobject::LongObject;
 use cendre_cpython::refcount;
@@ -19,7 +20,10 @@ use core::ffi::c_void;
 /// The GIL is held.
 pub unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    unsafe { boxed(|| ffi::PyLong_FromLongLong(x)) }
+    unsafe {
+        let o = freelist::new_int(x);
+        if o.is_null() { boxed(|| ffi::PyLong_FromLongLong(x)) } else { o }
+    }
 }
 
 /// A `float` of this value. Never null.
@@ -28,10 +32,14 @@ pub unsafe extern "C" fn box_int(x: i64) -> *mut PyObject {
 /// The GIL is held.
 pub unsafe extern "C" fn box_float(x: f64) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    unsafe { boxed(|| ffi::PyFloat_FromDouble(x)) }
+    unsafe {
+        let o = freelist::new_float(x);
+        if o.is_null() { boxed(|| ffi::PyFloat_FromDouble(x)) } else { o }
+    }
 }
 
-#[inline(always)]
+#[cold]
+#[inline(never)]
 unsafe fn boxed(make: impl Fn() -> *mut PyObject) -> *mut PyObject {
     let o = make();
     // SAFETY: the GIL is held.

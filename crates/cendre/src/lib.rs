@@ -4,7 +4,7 @@
 //! anything else of ours looks at it. Read docs/internals/runtime.md.
 
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::layout;
+use cendre_cpython::{freelist, layout};
 use cendre_runtime::{api, gil, protocol};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -84,6 +84,8 @@ unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
             import_error("cendre works in the main interpreter only");
             return -1;
         }
+        // Elsewhere than expected: numbers are made by CPython's functions.
+        freelist::find();
         let capsule = protocol::capsule();
         if capsule.is_null() {
             return -1;

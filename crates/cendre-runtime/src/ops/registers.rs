@@ -11,6 +11,7 @@ use super::stack::{drop_to, type_name};
 use crate::body::BodyResult;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::freelist;
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::listobject::ListObject;
@@ -291,7 +292,11 @@ pub unsafe extern "C" fn drop_stack(fr: *mut Frame) {
 /// Nobody refers to `o` any more; the GIL is held.
 pub unsafe extern "C" fn dealloc(o: *mut PyObject) {
     // SAFETY: the caller's contract.
-    unsafe { api::_Py_Dealloc(o) }
+    unsafe {
+        if !freelist::free_number(o) {
+            api::_Py_Dealloc(o);
+        }
+    }
 }
 
 /// The same in the middle of a frame some of whose numbers machine code holds unboxed: 1 if one of the numbers in its slots is another object
