@@ -242,7 +242,14 @@ def test_interrupt_in_a_nested_child(policy, kind):
         await asyncio.gather(middle(note), child(note, 1))
 
     # Under `family` it comes before the sibling has started, which then is cancelled.
-    want = same(main, policy, family=["raises", ("raised", kind.__name__, "now"), ("middle saw", "CancelledError")])
+    family = ["raises", ("raised", kind.__name__, "now"), ("middle saw", "CancelledError")]
+    if policy == "eager":
+        # asyncio's traceback keeps the middle task alive, as a local of `gather`: it says later that nobody asked for its exception.
+        want, got = ([what for what in how if "never retrieved" not in str(what)]
+                     for how in (noted(main, None, factory=asyncio.eager_task_factory), noted(main, policy)))
+        assert got == want
+    else:
+        want = same(main, policy, family=family)
     if policy != "eager":
         assert ("middle saw", kind.__name__) not in want
 

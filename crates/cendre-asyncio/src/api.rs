@@ -141,7 +141,8 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             return Err(raise(ffi::PyExc_ImportError, c"this asyncio has other methods"));
         }
         let context_kwname = ffi::Py_BuildValue(c"(s)".as_ptr(), c"context".as_ptr());
-        if context_kwname.is_null() {
+        let loop_kwname = ffi::Py_BuildValue(c"(s)".as_ptr(), c"loop".as_ptr());
+        if context_kwname.is_null() || loop_kwname.is_null() {
             return Err(Raised);
         }
         Ok(Bound {
@@ -173,6 +174,7 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             h_repr: slot_offset(handle, c"_repr")?,
             names: Names::new(),
             context_kwname,
+            loop_kwname,
             marker: new_ref(item(dict, c"marker")?),
             send,
             next,
@@ -275,6 +277,8 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             gather_done_qualname: qualname,
             loop_create_task: code(dict, c"loop_create_task")?,
             create_task: code(dict, c"create_task")?,
+            eager_factory: new_ref(item(dict, c"eager_factory")?),
+            eager_factory_code: code(dict, c"eager_factory")?,
             group_create_task: code(dict, c"group_create_task")?,
             group_done: code(dict, c"group_done")?,
             group: class(dict, c"TaskGroup")?,

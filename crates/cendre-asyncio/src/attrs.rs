@@ -115,18 +115,3 @@ pub unsafe fn truth(b: &Bound, ls: *mut LoopState, attr: Attr) -> Option<bool> {
         Some(is != 0)
     }
 }
-
-/// Whether an attribute is None.
-#[inline]
-pub unsafe fn is_none(b: &Bound, ls: *mut LoopState, attr: Attr) -> bool {
-    // SAFETY: a live loop; the reference is given back.
-    unsafe {
-        let value = get(b, ls, attr);
-        if value.is_null() {
-            ffi::PyErr_Clear();
-            return false;
-        }
-        decref(value);
-        value == ffi::Py_None()
-    }
-}

@@ -6,6 +6,7 @@
 //! Read docs/internals/tasks.md, "Fan-out".
 
 use crate::attrs::{self, Attr};
+use crate::eager;
 use crate::early;
 use crate::family;
 use crate::front;
@@ -15,7 +16,7 @@ use crate::parts;
 use crate::queue;
 use crate::sites::{self, Kind};
 use crate::state::{self, Bound, Counter, GroupCall, GroupSlots, LoopState, NO_SLOT};
-use crate::step::current_task;
+use crate::step::{self, current_task};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject};
@@ -43,9 +44,11 @@ pub const FREE: [&core::ffi::CStr; 5] = [c"children", c"nfinished", c"nfuts", c"
 
 /// Where `Task` was found in `asyncio.tasks.__dict__`.
 static TASK_AT: Gil<usize> = Gil::new(0);
+/// And `ensure_future`.
+static ENSURE_AT: Gil<usize> = Gil::new(0);
 
-/// The state of the loop that runs in this thread, if tasks may be made natively for it now; else null.
-unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut LoopState {
+/// The state of the loop that runs in this thread, if tasks may be made natively for it now, and whether they start at once.
+pub unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> Option<(*mut LoopState, bool)> {
     // SAFETY: the running thread's state; the loop is alive or null.
     unsafe {
         let ls = if looop.is_null() { ptr::null_mut() } else { state::find(looop) };
@@ -56,17 +59,22 @@ unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut
             || !(*ls).parts && early::watched(ts)
             || attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.task_class, TASK_AT.get()) != b.task.cast()
         {
-            return ptr::null_mut();
+            return None;
         }
-        let usual = if (*ls).parts {
-            parts::makes_tasks(b, ls, ts)
-        } else {
-            !(*ls).ready.is_null()
-                && (*ls).thread == (*ts).id
-                && attrs::truth(b, ls, Attr::Debug) == Some(false)
-                && attrs::is_none(b, ls, Attr::TaskFactory)
-        };
-        if usual { ls } else { ptr::null_mut() }
+        if (*ls).parts {
+            return if parts::makes_tasks(b, ls, ts) { Some((ls, false)) } else { None };
+        }
+        if (*ls).ready.is_null() || (*ls).thread != (*ts).id || attrs::truth(b, ls, Attr::Debug) != Some(false) {
+            return None;
+        }
+        let factory = attrs::get(b, ls, Attr::TaskFactory);
+        if factory.is_null() {
+            ffi::PyErr_Clear();
+            return None;
+        }
+        decref(factory);
+        let eager = factory == b.fanout.eager_factory && is_code(factory, b.fanout.eager_factory_code);
+        if eager || factory == ffi::Py_None() { Some((ls, eager)) } else { None }
     }
 }
 
@@ -168,8 +176,15 @@ unsafe fn as_flag(value: *mut PyObject) -> Option<bool> {
     }
 }
 
-/// `Task(coro, loop=loop)`, with its first step in the queue; new reference, null with an exception set.
-unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *mut PyObject, site: Option<usize>) -> *mut TaskObj {
+/// `Task(coro, loop=loop)`, with its first step in the queue or, if `eager`, behind it; new reference, null with an exception set.
+pub unsafe fn new_task(
+    b: &Bound,
+    ls: *mut LoopState,
+    ts: *mut ThreadState,
+    coro: *mut PyObject,
+    site: Option<usize>,
+    eager: bool,
+) -> *mut TaskObj {
     // SAFETY: an exact coroutine; the new object's fields are zero, and filled as `Task.__init__` fills them.
     unsafe {
         let Some(alloc) = (*b.task).tp_alloc else { return ptr::null_mut() };
@@ -187,11 +202,13 @@ unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *m
         (*t).coro = new_ref(coro);
         *b.fanout.counter += 1;
         (*t).name = ffi::PyLong_FromUnsignedLongLong(*b.fanout.counter);
-        if (*t).name.is_null() || front::put_step(b, ls, t) != 0 {
+        if (*t).name.is_null() || !eager && front::put_step(b, ls, t) != 0 {
             decref(t.cast());
             return ptr::null_mut();
         }
-        family::born(ls, ts);
+        if !eager {
+            family::born(ls, ts);
+        }
         (*t).fut.set(bit::LOG_DESTROY);
         state::count(Counter::TasksMade);
         sites::made(site, t);
@@ -201,11 +218,15 @@ unsafe fn new_task(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, coro: *m
         (*node).next = head;
         (*(*head).prev).next = node;
         (*head).prev = node;
+        if eager && step::first(b, ls, ts, t) != 0 {
+            decref(t.cast());
+            return ptr::null_mut();
+        }
         t
     }
 }
 
-unsafe fn is_coroutine(o: *mut PyObject) -> bool {
+pub unsafe fn is_coroutine(o: *mut PyObject) -> bool {
     // SAFETY: a live object.
     unsafe { type_of(o) == &raw mut ffi::PyCoro_Type }
 }
@@ -223,6 +244,12 @@ unsafe fn current(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> *mut
 pub unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
     // SAFETY: a live function.
     unsafe { (*function.cast::<FunctionObject>()).func_code == code }
+}
+
+/// Whether `gather` finds the `ensure_future` that it found at first.
+pub unsafe fn ensures(b: &Bound) -> bool {
+    // SAFETY: a live dict.
+    unsafe { attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.ensure_future, ENSURE_AT.get()) == b.fanout.ensure_future }
 }
 
 /// `gather(*coros_or_futures, return_exceptions=False)`.
@@ -244,14 +271,13 @@ pub unsafe extern "C" fn gather(function: *mut PyObject, args: *const *mut PyObj
             && keywords <= 1
             && is_code(function, b.fanout.gather)
         {
-            let ls = natural(b, ts, looop);
             let parent = current(b, ts, looop);
-            if !ls.is_null()
+            if let Some((ls, eager)) = natural(b, ts, looop)
                 && !parent.is_null()
-                && ffi::PyDict_GetItemWithError(b.fanout.tasks_dict, b.names.ensure_future) == b.fanout.ensure_future
-                && all_simple(b, looop, core::slice::from_raw_parts(args, n))
+                && ensures(b)
+                && all_simple(b, looop, core::slice::from_raw_parts(args, n), eager)
             {
-                return gathered(b, ls, ts, parent, core::slice::from_raw_parts(args, n), returns);
+                return gathered(b, ls, ts, parent, core::slice::from_raw_parts(args, n), (returns, eager));
             }
         }
         sites::called(ts, Kind::Gather, false);
@@ -259,15 +285,15 @@ pub unsafe extern "C" fn gather(function: *mut PyObject, args: *const *mut PyObj
     }
 }
 
-/// Whether each is a coroutine, or a future or task of this loop that is pending, and none is there twice.
-unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject]) -> bool {
+/// Whether each is a coroutine, or a future or task of this loop that is pending (if `eager`, in any state), and none is there twice.
+unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject], eager: bool) -> bool {
     // SAFETY: live objects.
     unsafe {
         for &arg in args {
             let simple = is_coroutine(arg)
                 || future::is_known(b, arg)
                     && (*arg.cast::<FutureObj>()).fut_loop == looop
-                    && (*arg.cast::<FutureObj>()).state == fut_state::PENDING;
+                    && (eager || (*arg.cast::<FutureObj>()).state == fut_state::PENDING);
             if !simple {
                 return false;
             }
@@ -287,7 +313,7 @@ unsafe fn gathered(
     ts: *mut ThreadState,
     parent: *mut PyObject,
     args: &[*mut PyObject],
-    returns: bool,
+    (returns, eager): (bool, bool),
 ) -> *mut PyObject {
     // SAFETY: live objects; what is made here is given back on every way out.
     unsafe {
@@ -302,12 +328,29 @@ unsafe fn gathered(
                 (*function).vectorcall = Some(parts::gather_done);
             }
         }
-        let context = ffi::PyContext_CopyCurrent();
         let mut outer = ptr::null_mut();
+        if eager {
+            let mut done = Vec::new();
+            if !callback.is_null() && eager::children(b, ls, ts, parent, args, (children, callback, site), &mut done) == 0 {
+                outer = new_outer(b, ls, children);
+            }
+            if !outer.is_null() {
+                let closure = (*callback.cast::<FunctionObject>()).func_closure;
+                ffi::PyCell_Set(ffi::PyTuple_GET_ITEM(closure, OUTER), outer);
+                if eager::call_done(b, ls, callback, &done) != 0 {
+                    decref(outer);
+                    outer = ptr::null_mut();
+                }
+            }
+            xdecref(callback);
+            xdecref(children);
+            return outer;
+        }
+        let context = ffi::PyContext_CopyCurrent();
         if !callback.is_null() && !context.is_null() {
             let all = args.iter().all(|&arg| {
                 let coroutine = is_coroutine(arg);
-                let child = if coroutine { new_task(b, ls, ts, arg, site).cast() } else { new_ref(arg) };
+                let child = if coroutine { new_task(b, ls, ts, arg, site, false).cast() } else { new_ref(arg) };
                 if child.is_null() {
                     return false;
                 }
@@ -407,9 +450,8 @@ pub unsafe extern "C" fn loop_create_task(
             && is_code(function, b.fanout.loop_create_task)
         {
             let ts = ThreadState::current();
-            let ls = natural(b, ts, *args);
-            if !ls.is_null() {
-                return new_task(b, ls, ts, *args.add(1), sites::called(ts, Kind::CreateTask, true)).cast();
+            if let Some((ls, eager)) = natural(b, ts, *args) {
+                return new_task(b, ls, ts, *args.add(1), sites::called(ts, Kind::CreateTask, true), eager).cast();
             }
         }
         sites::called(ThreadState::current(), Kind::CreateTask, false);
@@ -433,9 +475,8 @@ pub unsafe extern "C" fn create_task(
             && is_code(function, b.fanout.create_task)
         {
             let ts = ThreadState::current();
-            let ls = natural(b, ts, (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop);
-            if !ls.is_null() {
-                return new_task(b, ls, ts, *args, sites::called(ts, Kind::CreateTask, true)).cast();
+            if let Some((ls, eager)) = natural(b, ts, (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop) {
+                return new_task(b, ls, ts, *args, sites::called(ts, Kind::CreateTask, true), eager).cast();
             }
         }
         sites::called(ThreadState::current(), Kind::CreateTask, false);
@@ -536,8 +577,8 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         if its_loop != looop || looop.is_null() {
             return None;
         }
-        let ls = natural(b, ts, looop);
-        if ls.is_null() || (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
+        let (ls, eager) = natural(b, ts, looop)?;
+        if (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
             return None;
         }
         let parent = of_group(group, slots.parent_task, names.parent_task);
@@ -549,10 +590,11 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         };
         let known = open && !parent.is_null() && type_of(parent) == b.task;
         let mut answer = None;
-        let (callback, context) = if known { group_call(b, ls, ts, group) } else { (ptr::null_mut(), ptr::null_mut()) };
-        if known && !callback.is_null() && !context.is_null() {
-            let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true));
-            let failed = task.is_null()
+        if known {
+            let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true), eager);
+            let (callback, context) = if task.is_null() { (ptr::null_mut(), ptr::null_mut()) } else { group_call(b, ls, ts, group) };
+            let failed = callback.is_null()
+                || context.is_null()
                 || future::awaited_by_add(task.cast(), parent) != 0
                 || !call_set(b, tasks, names.add, task.cast())
                 || future::add_done_callback(b, ls, task.cast(), callback, context) != 0;
@@ -562,11 +604,11 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
             } else {
                 answer = Some(task.cast());
             }
+            xdecref(callback);
+            xdecref(context);
         }
         xdecref(parent);
         xdecref(tasks);
-        xdecref(callback);
-        xdecref(context);
         if answer.is_none() {
             ffi::PyErr_Clear();
         }

@@ -22,6 +22,7 @@
 pub mod api;
 mod attrs;
 mod clock;
+mod eager;
 mod early;
 mod family;
 mod fanout;

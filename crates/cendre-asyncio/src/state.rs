@@ -65,6 +65,8 @@ pub struct Bound {
     pub names: Names,
     /// ("context",)
     pub context_kwname: *mut PyObject,
+    /// ("loop",)
+    pub loop_kwname: *mut PyObject,
     /// What a frame yields whose suspension is booked already.
     pub marker: *mut PyObject,
     pub send: SendFunc,
@@ -88,6 +90,9 @@ pub struct Fanout {
     pub gather_done_qualname: *mut PyObject,
     pub loop_create_task: *mut PyObject,
     pub create_task: *mut PyObject,
+    /// `asyncio.eager_task_factory`, and its code.
+    pub eager_factory: *mut PyObject,
+    pub eager_factory_code: *mut PyObject,
     pub group_create_task: *mut PyObject,
     pub group_done: *mut PyObject,
     /// `TaskGroup`, its dict, and the function `_on_task_done`.
@@ -141,6 +146,8 @@ names! {
     call_soon = c"call_soon",
     thread_id = c"_thread_id",
     cancel = c"cancel",
+    done = c"done",
+    log_destroy = c"_log_destroy_pending",
     throw = c"throw",
     ready = c"_ready",
     popleft = c"popleft",

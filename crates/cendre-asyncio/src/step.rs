@@ -143,6 +143,40 @@ unsafe fn step(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut T
     }
 }
 
+/// The first step of a new task, inside the step of another one, as `_asyncio` does it for `eager_start`. -1 with an exception set.
+///
+/// # Safety
+/// `run_ready` runs the task's loop in this thread; a new task, whose context is nobody else's, held by the caller.
+pub unsafe fn first(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
+    // SAFETY: the caller's contract. The nest is not linked: while it runs, `early` finds that another task is the current one.
+    unsafe {
+        state::count(Counter::Steps);
+        let before = core::mem::replace(&mut *current_task(ts), new_ref(task.cast()));
+        let mut nest = Nest { outer: ptr::null_mut(), task, booked: false, leaving: ptr::null_mut(), family_at: 0 };
+        let site = sites::starts(task);
+        let mut failed = ffi::PyContext_Enter((*task).context);
+        if failed == 0 {
+            failed = step_inner(b, ls, ts, task, ptr::null_mut(), &raw mut nest);
+            let error = if failed != 0 { ffi::PyErr_GetRaisedException() } else { ptr::null_mut() };
+            if ffi::PyContext_Exit((*task).context) != 0 {
+                failed = -1;
+            }
+            if !error.is_null() {
+                api::_PyErr_ChainExceptions1(error);
+            }
+        }
+        let mine = core::mem::replace(&mut *current_task(ts), before);
+        xdecref(mine);
+        if (*task).fut.state != fut_state::PENDING {
+            if let Some(site) = site {
+                sites::ended_at_once(site);
+            }
+            future::clear(&raw mut (*task).coro);
+        }
+        failed
+    }
+}
+
 /// `leave_task`.
 unsafe fn leave(ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
     // SAFETY: the running thread's state.
@@ -195,7 +229,9 @@ unsafe fn step_inner(
         let yielded;
         if thrown.is_null() {
             yielded = ffi::PyIter_Send(coro, ffi::Py_None(), &mut result) == ffi::PySendResult::PYGEN_NEXT;
-            fanout::forget_group(ls);
+            if (*ls).nest == nest {
+                fanout::forget_group(ls);
+            }
         } else {
             result = ffi::PyObject_CallMethodOneArg(coro, b.names.throw, thrown);
             yielded = !result.is_null();

@@ -147,7 +147,7 @@ def _fanout(notes):
     for name in vars(sample).copy():
         setattr(sample, name, object())
     return {
-        "sample": sample, "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task,
+        "sample": sample, "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task, "eager_factory": tasks.eager_task_factory,
         "loop_create_task": base_events.BaseEventLoop.create_task, "TaskGroup": taskgroups.TaskGroup,
         "group_create_task": taskgroups.TaskGroup.create_task, "group_done": taskgroups.TaskGroup._on_task_done,
         "tasks_dict": tasks.__dict__, "ensure_future": tasks.ensure_future, "deque": collections.deque, **_counter(notes),
