@@ -412,3 +412,62 @@ def test_py_spy_dumps_a_compiled_program(tmp_path):
 def test_pstree_of_a_compiled_program(tmp_path):
     out = look_at(tmp_path, [sys.executable, "-m", "asyncio", "pstree", "PID"], "async")
     assert re.search(r"\(T\) group[\s\S]*group [\s\S]*\(T\) first[\s\S]*waits ", out), out
+
+
+EVALUATOR = """
+import _testinternalcapi
+def leaf(x, *, k=1):
+    return x + k
+async def coroutine(x):
+    return leaf(x)
+async def awaits(x):
+    return await coroutine(x)
+def generator(n):
+    yield leaf(n)
+class C:
+    def __init__(self, x): self.x = x
+    def __add__(self, other): return self.x + other
+    @property
+    def p(self): return self.x
+def work(n):
+    out = [leaf(i) for i in range(n)] + [leaf(i, k=i) for i in range(n)] + [leaf(*[n])]
+    for x in generator(n):
+        out.append(x)
+    return out, C(n) + 1, C(n).p, kit.drive(awaits(n))
+def switch(seen):
+    if seen is None: _testinternalcapi.set_eval_frame_default()
+    else: _testinternalcapi.set_eval_frame_record(seen)
+def above(n, seen, flip):
+    a = work(n)
+    flip(seen)
+    b = work(n)
+    flip(None)
+    return a, b, work(n)
+def loop(n, seen):
+    total = 0
+    for i in range(n):
+        if i == 3: _testinternalcapi.set_eval_frame_record(seen)
+        total += leaf(i)
+        if i == 6: _testinternalcapi.set_eval_frame_default()
+    return total
+for _ in range(4):
+    above(2, [], lambda seen: None), loop(2, None)
+FUNCTIONS
+for flip in (switch, lambda seen: switch(seen), lambda seen: _testinternalcapi.set_eval_frame_record(seen) if seen is not None else _testinternalcapi.set_eval_frame_default()):
+    for _ in range(3):
+        seen = []
+        results = above(3, seen, flip)
+        print(results[0] == results[1] == results[2], seen)
+for _ in range(3):
+    seen = []
+    print(loop(9, seen), seen)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_a_frame_evaluator_sees_all_frames(entries):
+    """PEP 523: from where it is set on, compiled code neither runs nor calls unseen; afterwards it does again."""
+    names = "leaf, coroutine, awaits, generator, C.__init__, C.__add__, C.p.fget, work, above, loop"
+    want = support.python_plain(EVALUATOR.replace("FUNCTIONS", ""))
+    got = support.python(EVALUATOR.replace("FUNCTIONS", f"compiled({names})"), entries=entries, **support.NO_EVENTS)
+    support.same_texts(want, got)

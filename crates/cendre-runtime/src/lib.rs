@@ -29,6 +29,7 @@ pub mod coro;
 pub mod driver;
 pub mod entries;
 pub mod env;
+pub mod evaluator;
 pub mod exits;
 pub mod ext;
 pub mod facts;

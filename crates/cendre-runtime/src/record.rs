@@ -333,7 +333,7 @@ impl CodeRecord {
     }
 }
 
-/// Whether any tool but ours listens to events of this code object, or to exceptions of all.
+/// Whether any tool but ours listens to events of this code object, or to exceptions of all, or there is a frame evaluator (`evaluator.rs`).
 ///
 /// # Safety
 /// `code` is a live code object; the GIL is held.
@@ -342,7 +342,11 @@ pub unsafe fn is_watched(code: *mut CodeObject) -> bool {
     unsafe {
         let data = (*code)._co_monitoring;
         let ours = entries::monitor::tool_bit();
-        let all = (*interp::monitors(ffi::PyInterpreterState_Get())).tools;
+        let interpreter = ffi::PyInterpreterState_Get();
+        if !interp::eval_frame(interpreter).is_null() {
+            return true;
+        }
+        let all = (*interp::monitors(interpreter)).tools;
         if all[LOCAL_EVENTS..].iter().any(|t| *t & !ours != 0) {
             return true;
         }

@@ -189,7 +189,10 @@ pub fn end_with_this_thread() {
 /// The pending call: looks at the running frames.
 unsafe extern "C" fn take(_: *mut c_void) -> c_int {
     // SAFETY: called by CPython with the GIL held, with no exception set, at an instruction boundary.
-    let _ = std::panic::catch_unwind(|| unsafe { look() });
+    let _ = std::panic::catch_unwind(|| unsafe {
+        crate::evaluator::look(ThreadState::current());
+        look();
+    });
     // SAFETY: as above.
     let failed = std::panic::catch_unwind(|| unsafe { look_for_loop() }).unwrap_or(0);
     let mut guard = shared();

@@ -8,6 +8,7 @@
 use super::data;
 use crate::body::{self, Body, BodyResult};
 use crate::driver;
+use crate::evaluator;
 use crate::frames;
 use crate::ops::exceptions;
 use crate::record::{self, CodeRecord};
@@ -32,6 +33,7 @@ use core::ptr;
 pub unsafe fn may_run(ts: *mut ThreadState, record: *mut CodeRecord) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
+        evaluator::look(ts);
         !(*record).body.is_null()
             && ((*ts).eval_breaker == (*record).version || looked_again(ts, record))
             && (*ts).py_recursion_remaining > 1

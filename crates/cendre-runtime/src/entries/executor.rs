@@ -8,6 +8,7 @@
 
 use crate::body::{self, Body, BodyResult};
 use crate::driver;
+use crate::evaluator;
 use crate::frames;
 use crate::ops;
 use crate::record::{self, CodeRecord, State};
@@ -348,6 +349,11 @@ unsafe extern "C" fn enter(fr: *mut Frame, sp: *mut StackRef, ts: *mut ThreadSta
         let exec: *mut Exec = (*ts).current_executor.cast();
         (*ts).current_executor = ptr::null_mut();
         (*fr).stackpointer = sp;
+        if evaluator::look(ts) && (*exec).body.is_some() {
+            let here = (*fr).instr_ptr;
+            stale((*exec).record, exec);
+            return here;
+        }
         let code = (*fr).code();
         if (*ts).eval_breaker & !eval_breaker::EVENTS_MASK != (*code)._co_instrumentation_version {
             if (*exec).body.is_none() {

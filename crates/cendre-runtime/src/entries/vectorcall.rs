@@ -9,6 +9,7 @@
 use crate::driver::{self, Subject};
 use crate::entries::{self, Kind};
 use crate::env;
+use crate::evaluator;
 use crate::ext;
 use crate::frames::{self, MovableArgs};
 use crate::gil::{self, Gil};
@@ -166,6 +167,7 @@ unsafe fn ready(ts: *mut ThreadState, f: *mut FunctionObject, record: *mut CodeR
         if breaker & eval_breaker::EVENTS_MASK != 0 || (*ts).py_recursion_remaining <= 1 {
             return false;
         }
+        evaluator::look(ts);
         let code = (*record).code;
         if ((*record).version != breaker || !(*code)._co_monitoring.is_null()) && !look_again(record, breaker) {
             return false;

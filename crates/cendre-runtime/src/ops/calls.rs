@@ -8,6 +8,7 @@
 use super::stack::{Objects, RAISED, drop_to, fail, finish, name, object, pop, push};
 use crate::binding::{self, Args};
 use crate::entries::vectorcall;
+use crate::evaluator;
 use crate::frames;
 use crate::generators;
 use cendre_cpython::StackRef;
@@ -67,7 +68,10 @@ unsafe fn call_inline(ts: *mut ThreadState, func: StackRef, args: *const StackRe
 #[inline(always)]
 unsafe fn handle_events(ts: *mut ThreadState) -> bool {
     // SAFETY: ts is the running thread's state; the word is volatile because other threads set its bits.
-    unsafe { (&raw const (*ts).eval_breaker).read_volatile() & eval_breaker::EVENTS_MASK == 0 || api::_Py_HandlePending(ts) == 0 }
+    unsafe {
+        evaluator::look(ts);
+        (&raw const (*ts).eval_breaker).read_volatile() & eval_breaker::EVENTS_MASK == 0 || api::_Py_HandlePending(ts) == 0
+    }
 }
 
 /// Behind a call of a non-Python callable: the result, or null if an event's handler raised.

@@ -5,7 +5,7 @@
 
 use super::calls::{after_call, method_type};
 use crate::entries::vectorcall;
-use crate::{binding, coro, frames, generators, record};
+use crate::{binding, coro, evaluator, frames, generators, record};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
@@ -101,7 +101,9 @@ pub unsafe extern "C" fn call_vector(
             if let Some(res) = call_python(ts, callable.cast(), args, n, 0) {
                 return res;
             }
-            return ffi::PyObject_Vectorcall(callable, args, nargsf, ptr::null_mut());
+            let res = ffi::PyObject_Vectorcall(callable, args, nargsf, ptr::null_mut());
+            evaluator::look(ts);
+            return res;
         }
         let done = if class == &raw mut ffi::PyMethodDescr_Type && n > 0 && has_stack(ts) {
             let d: *mut MethodDescrObject = callable.cast();
@@ -177,7 +179,9 @@ pub unsafe extern "C" fn call_owned(
                 let func = StackRef::from_new(callable);
                 let null = ptr::null_mut();
                 let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, null, ptr::null_mut());
-                return if fr.is_null() { null } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
+                let res = if fr.is_null() { null } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
+                evaluator::look(ts);
+                return res;
             }
         }
         let res = call_vector(ts, callable, args, nargsf);
