@@ -219,6 +219,21 @@ def test_a_loop_that_is_not_running_keeps_nothing_in_front():
         loop.close()
 
 
+@pytest.mark.parametrize("policy", aio.POLICIES)
+def test_run_once_by_hand_is_one_iteration(policy):
+    """As CPython's own test `test__run_once_schedule_handle` has it."""
+    loop, notes = asyncio.new_event_loop(), []
+    try:
+        aio.install(loop, policy=policy)
+        loop.call_soon(lambda: (notes.append(1), loop.call_soon(notes.append, 2)))
+        loop._run_once()
+        assert notes == [1] and len(loop._ready) == 1
+        loop._run_once()
+        assert notes == [1, 2]
+    finally:
+        loop.close()
+
+
 def test_other_loops_have_it_too():
     """Also where it is set anew, deleted and missing."""
     run(looks, "off")

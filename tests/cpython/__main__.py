@@ -32,6 +32,7 @@ def main():
     parser.add_argument("modules", nargs="*", metavar="test_module", help="modules (default: all)")
     parser.add_argument("--modes", default=",".join(modes.MODES), help=f"of {', '.join(modes.MODES)} (default: all of them)")
     parser.add_argument("--entries", default=",".join(modes.ENTRIES), help="executor (executors on), vectorcall (off) (default: both)")
+    parser.add_argument("--tasks", help="policies for asyncio's tasks, each of which is run instead of none: of off, exact, family, eager")
     suite.add_options(parser, suite.ROOT / ".cache" / "cpython")
     parser.add_argument("-u", dest="resources", default="cpu,subprocess", help="resources that tests may use, as for python -m test (default: %(default)s)")
     options = parser.parse_args()
@@ -53,7 +54,7 @@ def main():
                 parser.error(f"the suite has no module {w}")
     else:
         modules = present
-    configs = [(mode, e) for mode in chosen for e in entries]
+    configs = [(mode, e, *tasks) for mode in chosen for e in entries for tasks in ([(t,) for t in options.tasks.split(",")] if options.tasks else [()])]
     modules = list(dict.fromkeys(modules))
     sys.exit(suite.run(SUBJECT, options, modules, configs))
 

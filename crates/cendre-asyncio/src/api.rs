@@ -509,6 +509,7 @@ fn new_state(looop: *mut PyObject) -> LoopState {
         budget: Duration::ZERO,
         ready: ptr::null_mut(),
         thread: 0,
+        running: false,
         todo: 0,
         last_poll: None,
         kept: [ptr::null_mut(); 3],

@@ -449,6 +449,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).thread = (*ts).id;
         (*ls).todo = n as usize;
         (*ls).iteration_end = (*ls).next_number();
+        (*ls).running = is_running(b, ls);
         (*ls).last_poll = Some(std::time::Instant::now());
         (*ls).base_frame = (*ts).current_frame;
         (*ls).base_exc_info = (*ts).exc_info;
@@ -499,13 +500,24 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
     }
 }
 
+/// Whether the loop is in `run_forever`; else somebody calls `_run_once` by hand, and means one iteration.
+unsafe fn is_running(b: &Bound, ls: *mut LoopState) -> bool {
+    // SAFETY: a live loop; the reference is given back.
+    unsafe {
+        let thread = attrs::get(b, ls, Attr::ThreadId);
+        if thread.is_null() {
+            ffi::PyErr_Clear();
+            return false;
+        }
+        decref(thread);
+        thread != ffi::Py_None()
+    }
+}
+
 /// Whether the loop comes back for what is left: nobody else can be waiting for it meanwhile, and whoever looks is seen.
 unsafe fn goes_on(b: &Bound, ls: *mut LoopState) -> bool {
     // SAFETY: a live loop.
-    unsafe {
-        let thread = attrs::own(b, ls, Attr::ThreadId);
-        !thread.is_null() && thread != ffi::Py_None() && attrs::truth(b, ls, Attr::Stopping) == Some(false)
-    }
+    unsafe { (*ls).running && (*ls).plain_attributes && attrs::truth(b, ls, Attr::Stopping) == Some(false) }
 }
 
 /// Gives up the handle that was taken last. After a failure the loop's frame takes it, as in stock, where the exception's
@@ -558,7 +570,7 @@ pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
 pub unsafe fn may_open(b: &Bound, ls: *mut LoopState) -> bool {
     // SAFETY: as above.
     unsafe {
-        if (*ls).last_poll.is_none_or(|at| at.elapsed() >= (*ls).budget) {
+        if !(*ls).running || (*ls).last_poll.is_none_or(|at| at.elapsed() >= (*ls).budget) {
             return false;
         }
         if (*ls).checks(check::STOP) && attrs::truth(b, ls, Attr::Stopping) != Some(false) {

@@ -349,6 +349,8 @@ pub struct LoopState {
     pub ready: *mut PyObject,
     /// The id of the thread state that runs it.
     pub thread: u64,
+    /// The loop is in `run_forever`, as far as `run_ready` has seen when it began.
+    pub running: bool,
     /// Handles that are left in this iteration.
     pub todo: usize,
     pub last_poll: Option<Instant>,

@@ -51,9 +51,7 @@ pub unsafe fn find() -> bool {
         let ints: *mut FreeList = interp::field(interp, interp::FREELIST_INTS);
         let floats: *mut FreeList = interp::field(interp, interp::FREELIST_FLOATS);
         let tracer: *mut *mut c_void = runtime::address().byte_add(runtime::REF_TRACER).cast_mut().cast();
-        let found = tracer_is_at(tracer)
-            && takes(ints, ffi::PyLong_FromLong(1 << 20))
-            && takes(floats, ffi::PyFloat_FromDouble(0.5));
+        let found = tracer_is_at(tracer) && takes(ints, ffi::PyLong_FromLong(1 << 20)) && takes(floats, ffi::PyFloat_FromDouble(0.5));
         if found {
             INTS.store(ints, Ordering::Relaxed);
             FLOATS.store(floats, Ordering::Relaxed);
@@ -79,7 +77,11 @@ unsafe fn takes(list: *mut FreeList, number: *mut PyObject) -> bool {
         let (before, head) = ((*list).size, (*list).freelist);
         ffi::Py_DECREF(number);
         // A full list takes no more.
-        if before == LONGEST { (*list).size == LONGEST } else { (*list).freelist == number && (*list).size == before + 1 && *number.cast::<*mut PyObject>() == head }
+        if before == LONGEST {
+            (*list).size == LONGEST
+        } else {
+            (*list).freelist == number && (*list).size == before + 1 && *number.cast::<*mut PyObject>() == head
+        }
     }
 }
 
