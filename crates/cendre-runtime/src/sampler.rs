@@ -26,9 +26,14 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-const PERIOD: Duration = Duration::from_millis(1);
-/// Samples without cold code after which looks become rarer: (so many, period). Each sample that meets cold code halves the count.
-const CALM: [(u32, Duration); 2] = [(1000, Duration::from_millis(5)), (300, Duration::from_millis(2))];
+/// Milliseconds from one look to the next, where something becomes hot.
+const PERIOD: u32 = 1;
+/// Calmness from which looks become rarer: (so much, period in milliseconds).
+const CALM: [(u32, u32); 2] = [(4000, 5), (1200, 2)];
+/// What a sample adds to it that met no code which might still become hot, and one that met some, but none that was hot. A program whose time
+/// is spread over very much code always meets some, and would pay for a thousand looks a second for good.
+const NOTHING_COLD: u32 = 4;
+const NOTHING_HOT: u32 = 1;
 /// Frames looked at: callers further out gain less from being compiled than the look costs.
 const DEPTH: usize = 8;
 /// Time that one look may spend compiling under threshold 0; what is left over is hot again at the next.
@@ -49,9 +54,9 @@ struct Shared {
 static SHARED: Mutex<Shared> = Mutex::new(Shared { stop: false, waiting: false, asleep: false });
 static CHANGED: Condvar = Condvar::new();
 static WAKES: AtomicU64 = AtomicU64::new(0);
-/// Number of the present sample.
+/// Time of the present sample: milliseconds in which samples were taken.
 static NOW: Gil<u32> = Gil::new(0);
-/// How long there has been nothing to compile, in samples; see [`CALM`].
+/// How long there has been nothing to compile; see [`CALM`].
 static CALMNESS: AtomicU32 = AtomicU32::new(0);
 static THREAD: Gil<Option<JoinHandle<()>>> = Gil::new(None);
 
@@ -87,15 +92,17 @@ pub fn wakes() -> u64 {
     WAKES.load(Ordering::Relaxed)
 }
 
-fn period() -> Duration {
+/// Milliseconds that a sample stands for now.
+fn period() -> u32 {
     let calm = CALMNESS.load(Ordering::Relaxed);
     CALM.iter().find(|(least, _)| calm >= *least).map_or(PERIOD, |(_, period)| *period)
 }
 
-/// Notes whether a sample met code that may still become hot.
-fn met(cold: bool) {
+/// Notes what a sample met: whether code that may still become hot, and whether the compiler took some on.
+fn met(cold: bool, taken: bool) {
     let calm = CALMNESS.load(Ordering::Relaxed);
-    let next = if cold { calm / 2 } else { calm.saturating_add(1).min(CALM[0].0) };
+    let more = if cold { NOTHING_HOT } else { NOTHING_COLD };
+    let next = if taken { 0 } else { calm.saturating_add(more).min(CALM[0].0) };
     CALMNESS.store(next, Ordering::Relaxed);
 }
 
@@ -103,7 +110,7 @@ fn run(interpreter: usize) {
     let mut guard = shared();
     while !guard.stop {
         WAKES.fetch_add(1, Ordering::Relaxed);
-        let (again, _) = CHANGED.wait_timeout(guard, period()).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (again, _) = CHANGED.wait_timeout(guard, Duration::from_millis(period().into())).unwrap_or_else(std::sync::PoisonError::into_inner);
         guard = again;
         // Mostly the last request has been answered by now. Where it has not, perhaps no Python code runs: only then is the answer to wake us.
         while guard.waiting && !guard.stop {
@@ -225,13 +232,14 @@ unsafe fn look() {
         if !config.jit {
             return;
         }
-        *NOW.get() = NOW.get().wrapping_add(1);
+        let weight = period();
+        *NOW.get() = NOW.get().wrapping_add(weight);
         let now = *NOW.get();
         let ts = ThreadState::current();
         let breaker = (*ts).eval_breaker & !eval_breaker::EVENTS_MASK;
         let costs = compiler::costs();
         let mut fr = (*ts).current_frame;
-        let (mut seen, mut loop_seen, mut cold_seen) = (0, false, config.threshold <= 1);
+        let (mut seen, mut loop_seen, mut cold_seen) = (0, false, false);
         let mut hot: Vec<*mut Frame> = Vec::new();
         let mut absent: Vec<*mut CodeRecord> = Vec::new();
         while !fr.is_null() && seen < DEPTH {
@@ -256,10 +264,12 @@ unsafe fn look() {
                     let runs_once = (*code).co_flags & co_flags::OPTIMIZED == 0;
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
-                        let heat = (*record).heat.add(now, hotness::weight(top, looped));
+                        let heat = (*record).heat.add(now, hotness::weight(top, looped) * weight);
                         let cold = (*record).state == State::Cold && (*record).job == 0 && !waits(record, &config);
                         cold_seen |= cold;
-                        if cold && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
+                        // While looks are rare one stands for several: never is one alone enough.
+                        let seen_again = (*record).samples >= config.threshold.min(2);
+                        if cold && seen_again && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
                             hot.push(fr);
                         }
                     }
@@ -270,16 +280,17 @@ unsafe fn look() {
             }
             fr = (*fr).previous;
         }
-        met(cold_seen);
         vectorcall::resume_paused();
         for record in absent {
             entries::install(record);
         }
         let start = Instant::now();
+        // Under the lowest thresholds whatever is seen is hot.
+        let mut taken = config.threshold <= 1;
         for fr in hot {
             // The frames are those of the running thread below a pending call: none is popped meanwhile.
             if config.threshold > 0 {
-                compiler::offer(record::find_or_make((*fr).code()), Subject::frame(fr), false);
+                taken |= compiler::offer(record::find_or_make((*fr).code()), Subject::frame(fr), false);
                 continue;
             }
             driver::compile_frame(fr);
@@ -287,6 +298,7 @@ unsafe fn look() {
                 break;
             }
         }
+        met(cold_seen, taken);
         compiler::install_finished();
     }
 }
@@ -324,4 +336,21 @@ unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> Option<bool> {
 unsafe fn is_out(record: *mut CodeRecord, breaker: usize) -> bool {
     // SAFETY: the record's code runs.
     unsafe { entries::kind() == Kind::Executor && !executor::is_in(record) && (*record).may_run(breaker) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn looks_become_rarer_until_the_compiler_takes_something_on() {
+        met(true, true);
+        assert_eq!(period(), 1);
+        (0..1200).for_each(|_| met(true, false));
+        assert_eq!(period(), 2);
+        (0..700).for_each(|_| met(false, false));
+        assert_eq!(period(), 5);
+        met(true, true);
+        assert_eq!(period(), 1);
+    }
 }
