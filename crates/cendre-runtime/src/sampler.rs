@@ -110,7 +110,8 @@ fn run(interpreter: usize) {
     let mut guard = shared();
     while !guard.stop {
         WAKES.fetch_add(1, Ordering::Relaxed);
-        let (again, _) = CHANGED.wait_timeout(guard, Duration::from_millis(period().into())).unwrap_or_else(std::sync::PoisonError::into_inner);
+        let (again, _) =
+            CHANGED.wait_timeout(guard, Duration::from_millis(period().into())).unwrap_or_else(std::sync::PoisonError::into_inner);
         guard = again;
         // Mostly the last request has been answered by now. Where it has not, perhaps no Python code runs: only then is the answer to wake us.
         while guard.waiting && !guard.stop {
