@@ -263,3 +263,57 @@ def test_replaced_before_anybody_looked():
     done = call(REPLACED_BEFORE, CENDRE_TASKS="stock")
     assert done.stderr == ""
     assert done.stdout == "cendre: tasks cannot be stepped natively here: in this Python BaseEventLoop.create_task differs\n2\n"
+
+
+FACTORY = """
+import asyncio, cendre.aio, cendre.jit, dis
+async def child(n):
+    return n
+async def main():
+    loop = asyncio.get_running_loop()
+    async def fans_out(times):
+        for _ in range(times):
+            assert await asyncio.gather(child(1), child(2)) == [1, 2]
+    def called():
+        return next(i.opname for i in dis.get_instructions(fresh.__code__, adaptive=True) if i.opname.startswith("CALL"))
+    def samples():
+        return cendre.jit.stats()["samples"]
+    for factory in (None, asyncio.eager_task_factory, None):
+        loop.set_task_factory(factory)
+        end = samples() + 50
+        while samples() < end:
+            await fans_out(10)
+        scope = {"asyncio": asyncio}
+        exec("def fresh(): return asyncio.gather()", scope)
+        fresh = scope["fresh"]
+        for _ in range(20):
+            fresh()
+        made = cendre.aio.stats()["tasks_made"]
+        await fans_out(10)
+        print(called().startswith("CALL_PY"), cendre.aio.stats()["tasks_made"] - made)
+asyncio.run(main())
+"""
+
+
+def test_a_task_factory_costs_what_it_always_did():
+    """Where tasks are made by Python code, calls of `gather` are specialised as ever; once the factory is gone they are native again."""
+    done = call(FACTORY)
+    assert (done.stdout, done.stderr) == ("False 20\nTrue 0\nFalse 20\n", "")
+
+
+REST = """
+import asyncio, cendre.jit
+async def main():
+    while cendre.jit.stats()["samples"] < 400:
+        await asyncio.sleep(0)
+asyncio.run(main())
+states = {f["name"]: f["state"] for f in cendre.jit.functions()}
+print(states["BaseEventLoop._run_once"])
+cendre.jit.compile(asyncio.BaseEventLoop._run_once)
+print(cendre.jit.is_compiled(asyncio.BaseEventLoop._run_once))
+"""
+
+
+def test_the_rest_of_the_loop_is_not_compiled_by_itself():
+    done = call(REST, CENDRE_THRESHOLD="4")
+    assert (done.stdout, done.stderr) == ("cold\nTrue\n", "")

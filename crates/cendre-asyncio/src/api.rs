@@ -8,7 +8,7 @@ use crate::clock::Reading;
 use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
 use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, OneFunc, Policy};
-use crate::{early, fanout, front, future, look, parts, sites, step};
+use crate::{early, fanout, front, future, look, makers, parts, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
@@ -340,18 +340,19 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
         for ty in [iter].into_iter().chain(b.transparent.iter().copied()) {
             cendre_runtime::coro::hands_on(ty);
         }
-        let functions = [
+        let makers = [
             (b"gather\0".as_slice(), fanout::gather as ffi::vectorcallfunc),
             (b"create_task\0", fanout::create_task),
             (b"loop_create_task\0", fanout::loop_create_task),
             (b"group_create_task\0", fanout::group_create_task),
-            (b"group_done\0", parts::group_done),
-            (b"call_soon\0", parts::call_soon),
         ];
+        let others = [(b"group_done\0".as_slice(), parts::group_done as ffi::vectorcallfunc), (b"call_soon\0", parts::call_soon)];
         state::set_bound(b);
-        for (name, entry) in functions {
-            let function = ffi::PyDict_GetItemString(dict, name.as_ptr().cast());
-            fanout::PyFunction_SetVectorcall(function.cast(), entry);
+        let function = |name: &[u8]| ffi::PyDict_GetItemString(dict, name.as_ptr().cast()).cast::<FunctionObject>();
+        makers::makers_are(makers.iter().map(|(name, entry)| (function(name), *entry)));
+        makers::hook_makers(true);
+        for (name, entry) in others {
+            makers::PyFunction_SetVectorcall(function(name), entry);
         }
         (*(*iter).tp_as_async).am_send = Some(early::am_send);
         (*iter).tp_iternext = Some(early::iternext);
@@ -480,6 +481,20 @@ unsafe extern "C" fn take_parts(_: *mut PyObject, on: *mut PyObject) -> *mut PyO
     unsafe { ffi::Py_None() }
 }
 
+/// `tasks_stay_cold(function)`: the sampler does not offer its code to the compiler.
+unsafe extern "C" fn stay_cold(_: *mut PyObject, function: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held; a function holds its code.
+    unsafe {
+        if type_of(function) == &raw mut ffi::PyFunction_Type {
+            let record = cendre_runtime::record::find_or_make((*function.cast::<FunctionObject>()).func_code.cast());
+            if !record.is_null() {
+                (*record).stays_cold = true;
+            }
+        }
+        ffi::Py_None()
+    }
+}
+
 /// A loop of which nothing is known but where it is; without a policy.
 fn new_state(looop: *mut PyObject) -> LoopState {
     LoopState {
@@ -555,6 +570,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
         if !found.is_null() {
             let had_policy = !(*found).parts;
             settle(found);
+            makers::keep_makers();
             return if had_policy { ffi::Py_None() } else { owner(found) };
         }
         let ls = Box::into_raw(Box::new(new_state(looop)));
@@ -564,6 +580,7 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             return capsule;
         }
         settle(ls);
+        makers::keep_makers();
         state::add(ls);
         capsule
     }
@@ -703,7 +720,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 19]);
+struct Methods([ffi::PyMethodDef; 20]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -713,6 +730,7 @@ const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'stat
 
 static METHODS: Methods = Methods([
     def(c"tasks_parts", set_parts, ffi::METH_VARARGS, c"Asyncio's parts are native for a loop without a policy."),
+    def(c"tasks_stay_cold", stay_cold, ffi::METH_O, c"The sampler does not offer this function to the compiler."),
     def(c"tasks_forget", forget, ffi::METH_O, c"Such a loop dies."),
     def(c"tasks_take_parts", take_parts, ffi::METH_O, c"Whether loops that run are taken."),
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),

@@ -28,11 +28,6 @@ use core::ffi::c_int;
 use core::ptr;
 use rustc_hash::{FxBuildHasher, FxHashSet};
 
-unsafe extern "C" {
-    /// Gives a function another entry, which specialised calls do not go around.
-    pub fn PyFunction_SetVectorcall(function: *mut FunctionObject, entry: ffi::vectorcallfunc);
-}
-
 /// The cells of `_done_callback`, in the order of their names.
 const CHILDREN: isize = 0;
 const NFINISHED: isize = 1;
@@ -664,24 +659,6 @@ pub unsafe fn done(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, futur
     }
 }
 
-/// As [`done`], of the function `_on_task_done` with its arguments.
-pub unsafe fn group_is_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, future: *mut PyObject) -> Option<c_int> {
-    // SAFETY: the caller holds its arguments; the future is one of asyncio's.
-    unsafe {
-        let f: *mut FutureObj = future.cast();
-        let ts = ThreadState::current();
-        let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
-        if !finished || early::watched(ts) || !queue::is_open(b, ls, ts) {
-            return None;
-        }
-        let answer = group_done(b, ls, group, f);
-        if answer.is_some() {
-            state::count(Counter::DoneNatively);
-        }
-        answer
-    }
-}
-
 unsafe fn cell(closure: *mut PyObject, place: isize) -> *mut PyObject {
     // SAFETY: a closure of five cells.
     unsafe { (*ffi::PyTuple_GET_ITEM(closure, place).cast::<cendre_cpython::cell::CellObject>()).ob_ref }
@@ -760,7 +737,8 @@ unsafe fn all_hold_values(b: &Bound, outer: *mut PyObject, children: *mut PyObje
     }
 }
 
-unsafe fn group_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
+/// `_on_task_done` of a task that is finished with a value: as [`done`].
+pub unsafe fn group_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
     // SAFETY: the code is that of `_on_task_done`; what is asked for here is given back.
     unsafe {
         if type_of(group) != b.fanout.group {

@@ -164,8 +164,8 @@ pub unsafe extern "C" fn set_result_method(
             let ts = ThreadState::current();
             if !ls.is_null()
                 && (*ls).plain_call_soon
-                && queue::is_open(b, ls, ts)
-                && ((*ls).parts || (*ls).thread == (*ts).id && attrs::truth(b, ls, Attr::Debug) == Some(false))
+                // Without a policy `call_soon` asks whether it may be native.
+                && ((*ls).parts || !(*ls).ready.is_null() && (*ls).thread == (*ts).id && attrs::truth(b, ls, Attr::Debug) == Some(false))
             {
                 count(Counter::FuturesSet);
                 return if set_result(b, ls, f, *args) == 0 { ffi::Py_None() } else { ptr::null_mut() };

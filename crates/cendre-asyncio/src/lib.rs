@@ -30,6 +30,7 @@ mod front;
 mod future;
 mod layout;
 mod look;
+mod makers;
 mod parts;
 mod queue;
 mod sites;

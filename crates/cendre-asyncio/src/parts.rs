@@ -10,9 +10,10 @@
 use crate::early;
 use crate::fanout;
 use crate::future;
-use crate::layout::FutureObj;
+use crate::layout::{FutureObj, state as fut_state};
+use crate::makers;
 use crate::queue;
-use crate::state::{self, Bound, LoopState, NO_SLOT};
+use crate::state::{self, Bound, Counter, LoopState, NO_SLOT};
 use cendre_cpython::dict::{DictKeys, DictValues};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, new_ref, type_of};
@@ -28,7 +29,7 @@ unsafe extern "C" {
 
 /// Samples that must meet running loops before asyncio is looked at: that costs 2 ms, and what was seen so far is the best guess at
 /// what is to come.
-const SAMPLES: u32 = 10;
+const SAMPLES: u32 = 6;
 
 /// The version of a class by which any change of what it has is noticed, or 0.
 ///
@@ -290,11 +291,13 @@ pub unsafe extern "C" fn group_done(
     unsafe {
         let b = &*state::bound();
         let ls = loop_of(b, args, nargsf, names, 2);
-        if !ls.is_null()
-            && fanout::is_code(function, b.fanout.group_done)
-            && let Some(done) = fanout::group_is_done(b, ls, *args, *args.add(1))
-        {
-            return answer(done);
+        if !ls.is_null() && fanout::is_code(function, b.fanout.group_done) && !deque_of(b, ls, ThreadState::current()).is_null() {
+            let f: *mut FutureObj = (*args.add(1)).cast();
+            let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
+            if finished && let Some(done) = fanout::group_done(b, ls, *args, f) {
+                state::count(Counter::DoneNatively);
+                return answer(done);
+            }
         }
         (b.fanout.python)(function, args, nargsf, names)
     }
@@ -334,6 +337,7 @@ pub unsafe fn seen(ts: *mut ThreadState) -> c_int {
         let ls = state::find(looop);
         // A class that was changed since is looked at again.
         if !ls.is_null() && (!(*ls).parts || (*ls).class_version == (*type_of(looop)).tp_version_tag) {
+            suit(ls);
             return 0;
         }
         looking.samples += 1;
@@ -342,7 +346,12 @@ pub unsafe fn seen(ts: *mut ThreadState) -> c_int {
         }
         new_ref(looop);
         let module = ffi::PyImport_ImportModule(c"cendre.aio._parts".as_ptr());
-        let taken = if module.is_null() { module } else { ffi::PyObject_CallMethodOneArg(module, (*names()).take, looop) };
+        let patient = if sampler::is_patient() { ffi::Py_True() } else { ffi::Py_False() };
+        let taken = if module.is_null() {
+            module
+        } else {
+            ffi::PyObject_CallMethodObjArgs(module, (*names()).take, looop, patient, ptr::null_mut::<PyObject>())
+        };
         if !module.is_null() {
             decref(module);
         }
@@ -359,9 +368,24 @@ pub unsafe fn seen(ts: *mut ThreadState) -> c_int {
             }
         } else {
             decref(taken);
+            let ls = state::find(looop);
+            if !ls.is_null() {
+                suit(ls);
+            }
         }
         decref(looop);
         failed
+    }
+}
+
+/// A loop with a task factory makes its tasks by Python code, and calls it as cheaply as it always has.
+unsafe fn suit(ls: *mut LoopState) {
+    // SAFETY: the GIL is held; a live loop's state.
+    unsafe {
+        if (*ls).parts {
+            let b = &*state::bound();
+            makers::hook_makers(own(b, ls, |s| s.task_factory, b.names.task_factory) == ffi::Py_None());
+        }
     }
 }
 

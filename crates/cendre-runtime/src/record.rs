@@ -97,6 +97,8 @@ pub struct CodeRecord {
     pub wrapped: u32,
     /// The entry by vectorcall gave up near the margin of the C stack.
     pub withdrawn: bool,
+    /// The sampler does not offer it: it is known that nothing is gained.
+    pub stays_cold: bool,
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,
     pub coro: CoroData,
@@ -221,6 +223,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             lost_trigger: false,
             wrapped: 0,
             withdrawn: false,
+            stays_cold: false,
             monitored: false,
             coro: CoroData::default(),
             attr_caches: BTreeMap::new(),

@@ -266,7 +266,7 @@ unsafe fn look() {
                     if hotness::counts(place, runs_once, looped, config.threshold) {
                         (*record).samples = (*record).samples.saturating_add(1);
                         let heat = (*record).heat.add(now, hotness::weight(top, looped) * weight);
-                        let cold = (*record).state == State::Cold && (*record).job == 0 && !waits(record, &config);
+                        let cold = (*record).state == State::Cold && (*record).job == 0 && !(*record).stays_cold && !waits(record, &config);
                         cold_seen |= cold;
                         // While looks are rare one stands for several: never is one alone enough.
                         let seen_again = (*record).samples >= config.threshold.min(2);

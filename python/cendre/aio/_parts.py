@@ -5,14 +5,26 @@ meet: the loop's attributes and asyncio's classes stay as they are. What is unus
 """
 
 import gc
+import selectors
+from asyncio import base_events, events, selector_events
 
+from cendre import _cendre
 from cendre.aio import _loop, _probe
 
 
-def take(loop):
-    """Whether the parts of this loop, which runs in this thread, are native from now on."""
+# What is left of the loop once its parts are native: each call of these goes through C (`select`, `Context.run`) and does little beside it. Compiled
+# they are no faster, and cost what compiling costs.
+_REST = (base_events.BaseEventLoop.run_forever, base_events.BaseEventLoop._run_once, base_events.BaseEventLoop.time, events.Handle._run,
+         selector_events.BaseSelectorEventLoop._process_events, selectors.DefaultSelector.select)
+
+
+def take(loop, patient=False):
+    """Whether the parts of this loop, which runs in this thread, are native from now on. `patient`: what gains nothing is not compiled."""
     if not _loop.is_ordinary(loop):
         return False
+    if patient:
+        for function in _REST:
+            _cendre.tasks_stay_cold(function)
     # While `_probe` looks at tasks another loop is the running one: no finaliser of the program's is to see that.
     collects = gc.isenabled()
     gc.disable()
