@@ -429,6 +429,35 @@ unsafe fn done_callback(b: &Bound, parent: *mut PyObject, children: *mut PyObjec
     }
 }
 
+/// Whether a native entry was called with `n` arguments by position, of which the last is a coroutine, and no others, as a function that still has its
+/// code.
+#[inline(always)]
+unsafe fn gives_coroutine(
+    (function, code): (*mut PyObject, *mut PyObject),
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+    n: ffi::Py_ssize_t,
+) -> bool {
+    // SAFETY: as many arguments as are said.
+    unsafe {
+        ffi::PyVectorcall_NARGS(nargsf) == n
+            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+            && is_coroutine(*args.offset(n - 1))
+            && is_code(function, code)
+    }
+}
+
+/// A task of this loop for a coroutine, or None: nothing was done.
+unsafe fn created(b: &Bound, looop: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
+    // SAFETY: an exact coroutine; a live loop or null.
+    unsafe {
+        let ts = ThreadState::current();
+        let (ls, eager) = natural(b, ts, looop)?;
+        Some(new_task(b, ls, ts, coro, sites::called(ts, Kind::CreateTask, true), eager).cast())
+    }
+}
+
 /// `loop.create_task(coro)`, as a method's function.
 pub unsafe extern "C" fn loop_create_task(
     function: *mut PyObject,
@@ -439,15 +468,10 @@ pub unsafe extern "C" fn loop_create_task(
     // SAFETY: called by CPython with as many arguments as it says.
     unsafe {
         let b = &*state::bound();
-        if ffi::PyVectorcall_NARGS(nargsf) == 2
-            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
-            && is_coroutine(*args.add(1))
-            && is_code(function, b.fanout.loop_create_task)
+        if gives_coroutine((function, b.fanout.loop_create_task), args, nargsf, names, 2)
+            && let Some(task) = created(b, *args, *args.add(1))
         {
-            let ts = ThreadState::current();
-            if let Some((ls, eager)) = natural(b, ts, *args) {
-                return new_task(b, ls, ts, *args.add(1), sites::called(ts, Kind::CreateTask, true), eager).cast();
-            }
+            return task;
         }
         sites::called(ThreadState::current(), Kind::CreateTask, false);
         (b.fanout.python)(function, args, nargsf, names)
@@ -464,15 +488,11 @@ pub unsafe extern "C" fn create_task(
     // SAFETY: called by CPython with as many arguments as it says.
     unsafe {
         let b = &*state::bound();
-        if ffi::PyVectorcall_NARGS(nargsf) == 1
-            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
-            && is_coroutine(*args)
-            && is_code(function, b.fanout.create_task)
+        let running = (*ThreadState::current().cast::<ThreadStateImpl>()).asyncio_running_loop;
+        if gives_coroutine((function, b.fanout.create_task), args, nargsf, names, 1)
+            && let Some(task) = created(b, running, *args)
         {
-            let ts = ThreadState::current();
-            if let Some((ls, eager)) = natural(b, ts, (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop) {
-                return new_task(b, ls, ts, *args, sites::called(ts, Kind::CreateTask, true), eager).cast();
-            }
+            return task;
         }
         sites::called(ThreadState::current(), Kind::CreateTask, false);
         (b.fanout.python)(function, args, nargsf, names)
@@ -489,11 +509,8 @@ pub unsafe extern "C" fn group_create_task(
     // SAFETY: called by CPython with as many arguments as it says.
     unsafe {
         let b = &*state::bound();
-        if ffi::PyVectorcall_NARGS(nargsf) == 2
-            && (names.is_null() || ffi::PyTuple_GET_SIZE(names) == 0)
+        if gives_coroutine((function, b.fanout.group_create_task), args, nargsf, names, 2)
             && type_of(*args) == b.fanout.group
-            && is_coroutine(*args.add(1))
-            && is_code(function, b.fanout.group_create_task)
             && let Some(task) = grouped(b, *args, *args.add(1))
         {
             return task;
