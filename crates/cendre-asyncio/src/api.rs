@@ -8,7 +8,7 @@ use crate::clock::Reading;
 use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
 use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, OneFunc, Policy};
-use crate::{early, fanout, front, future, look, makers, parts, sites, step};
+use crate::{early, fanout, front, future, group, look, makers, parts, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
@@ -284,7 +284,7 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             group: class(dict, c"TaskGroup")?,
             group_version: parts::version_of(class(dict, c"TaskGroup")?),
             group_done_function: new_ref(item(dict, c"group_done")?),
-            group_slots: fanout::slots_of(item(dict, c"sample")?),
+            group_slots: group::slots_of(item(dict, c"sample")?),
             globals: new_ref(globals),
             counter,
             deque: class(dict, c"deque")?,
@@ -344,7 +344,7 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
             (b"gather\0".as_slice(), fanout::gather as ffi::vectorcallfunc),
             (b"create_task\0", fanout::create_task),
             (b"loop_create_task\0", fanout::loop_create_task),
-            (b"group_create_task\0", fanout::group_create_task),
+            (b"group_create_task\0", group::create_task),
         ];
         let others = [(b"group_done\0".as_slice(), parts::group_done as ffi::vectorcallfunc), (b"call_soon\0", parts::call_soon)];
         state::set_bound(b);

@@ -28,6 +28,7 @@ mod family;
 mod fanout;
 mod front;
 mod future;
+mod group;
 mod layout;
 mod look;
 mod makers;

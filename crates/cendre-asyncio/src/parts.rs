@@ -10,6 +10,7 @@
 use crate::early;
 use crate::fanout;
 use crate::future;
+use crate::group;
 use crate::layout::{FutureObj, state as fut_state};
 use crate::makers;
 use crate::queue;
@@ -294,7 +295,7 @@ pub unsafe extern "C" fn group_done(
         if !ls.is_null() && fanout::is_code(function, b.fanout.group_done) && !deque_of(b, ls, ThreadState::current()).is_null() {
             let f: *mut FutureObj = (*args.add(1)).cast();
             let finished = (*f).state == fut_state::FINISHED && (*f).exception.is_null();
-            if finished && let Some(done) = fanout::group_done(b, ls, *args, f) {
+            if finished && let Some(done) = group::child_done(b, ls, *args, f) {
                 state::count(Counter::DoneNatively);
                 return answer(done);
             }

@@ -11,6 +11,7 @@ use crate::clock;
 use crate::family;
 use crate::fanout;
 use crate::front::{self, Taken};
+use crate::group;
 use crate::layout::{CFunction, FutureObj, StepWrapper, TaskObj};
 use crate::look;
 use crate::parts;
@@ -297,7 +298,7 @@ pub unsafe fn run(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, taken: Ta
                 if let Some(done) = fanout::done(b, ls, callback, future) {
                     return done;
                 }
-                let context = fanout::context_of_its_own(b, callback, context);
+                let context = group::context_of_its_own(b, callback, context);
                 if context.is_null() {
                     return -1;
                 }
@@ -386,7 +387,7 @@ unsafe fn run_handle(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, handle
         incref(handle);
         let callback = new_ref(callback);
         let args = new_ref(args);
-        let context = fanout::context_of_its_own(b, callback, *slot(handle, b.h_context));
+        let context = group::context_of_its_own(b, callback, *slot(handle, b.h_context));
         if context.is_null() {
             decref(callback);
             decref(args);

@@ -4,9 +4,9 @@
 //! running, a task is entered, the task is done) goes to `_asyncio` before any effect. One thing is new: a coroutine may
 //! yield the *marker*, whose suspension `early` has booked already. Read docs/internals/tasks.md, "The step".
 
-use crate::fanout;
 use crate::front;
 use crate::future::{self, Outcome};
+use crate::group;
 use crate::layout::{FutureObj, StepWrapper, TaskObj, bit, state as fut_state};
 use crate::queue;
 use crate::sites;
@@ -230,7 +230,7 @@ unsafe fn step_inner(
         if thrown.is_null() {
             yielded = ffi::PyIter_Send(coro, ffi::Py_None(), &mut result) == ffi::PySendResult::PYGEN_NEXT;
             if (*ls).nest == nest {
-                fanout::forget_group(ls);
+                group::forget(ls);
             }
         } else {
             result = ffi::PyObject_CallMethodOneArg(coro, b.names.throw, thrown);
@@ -239,7 +239,7 @@ unsafe fn step_inner(
                 result = ptr::null_mut();
             }
             xdecref(made);
-            fanout::forget_group(ls);
+            group::forget(ls);
         }
         if yielded {
             return suspended(b, ls, task, result, nest);

@@ -1,0 +1,273 @@
+//! `TaskGroup` natively: making a child, and what a group does when one has ended.
+//!
+//! Invariant: as in `fanout.rs`. Read docs/internals/tasks.md, "Fan-out".
+
+use crate::fanout::{as_flag, get, gives_coroutine, natural, new_task};
+use crate::future;
+use crate::layout::{ContextObj, FutureObj, state as fut_state};
+use crate::queue;
+use crate::sites::{self, Kind};
+use crate::state::{self, Bound, GroupCall, GroupSlots, LoopState, NO_SLOT};
+use crate::step::current_task;
+use cendre_cpython::dict::DictValues;
+use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
+use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
+use cendre_cpython::typeobject::tp_flags;
+use core::ffi::c_int;
+use core::ptr;
+
+/// An attribute of an exact `TaskGroup`, new reference, or null without an exception.
+#[inline(always)]
+unsafe fn of_group(group: *mut PyObject, slot: usize, name: *mut PyObject) -> *mut PyObject {
+    // SAFETY: `bind` has found the place in the inline values of an object of the same type, whose keys are shared and only grow.
+    unsafe {
+        if slot != NO_SLOT {
+            let values = DictValues::of_instance(group);
+            if (*values).valid == 1 {
+                let value = *DictValues::items(values).add(slot);
+                if !value.is_null() {
+                    return new_ref(value);
+                }
+            }
+        }
+        get(group, name)
+    }
+}
+
+/// Where the values of a group lie, each attribute of which is another object in `sample`.
+///
+/// # Safety
+/// A live object; the GIL is held.
+pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
+    // SAFETY: inline values are looked at only of types that have them.
+    unsafe {
+        let find = |name: &core::ffi::CStr| {
+            if (*type_of(sample)).tp_flags & tp_flags::INLINE_VALUES == 0 {
+                return NO_SLOT;
+            }
+            let values = DictValues::of_instance(sample);
+            let value = ffi::PyObject_GetAttrString(sample, name.as_ptr());
+            if value.is_null() || (*values).valid != 1 {
+                ffi::PyErr_Clear();
+                xdecref(value);
+                return NO_SLOT;
+            }
+            let items = DictValues::items(values);
+            let found = (0..(*values).capacity as usize).find(|i| *items.add(*i) == value);
+            decref(value);
+            found.unwrap_or(NO_SLOT)
+        };
+        GroupSlots {
+            entered: find(c"_entered"),
+            exiting: find(c"_exiting"),
+            aborting: find(c"_aborting"),
+            looop: find(c"_loop"),
+            parent_task: find(c"_parent_task"),
+            tasks: find(c"_tasks"),
+            on_completed: find(c"_on_completed_fut"),
+        }
+    }
+}
+
+/// As `flag`, of an exact `TaskGroup`.
+unsafe fn group_flag(group: *mut PyObject, slot: usize, name: *mut PyObject) -> Option<bool> {
+    // SAFETY: as for `of_group`.
+    unsafe {
+        let value = of_group(group, slot, name);
+        xdecref(value);
+        as_flag(value)
+    }
+}
+
+/// `TaskGroup.create_task(self, coro)`.
+pub unsafe extern "C" fn create_task(
+    function: *mut PyObject,
+    args: *const *mut PyObject,
+    nargsf: usize,
+    names: *mut PyObject,
+) -> *mut PyObject {
+    // SAFETY: called by CPython with as many arguments as it says.
+    unsafe {
+        let b = &*state::bound();
+        if gives_coroutine((function, b.fanout.group_create_task), args, nargsf, names, 2)
+            && type_of(*args) == b.fanout.group
+            && let Some(task) = grouped(b, *args, *args.add(1))
+        {
+            return task;
+        }
+        sites::called(ThreadState::current(), Kind::Group, false);
+        (b.fanout.python)(function, args, nargsf, names)
+    }
+}
+
+/// `group._on_task_done` and a copy of the current context, new references: those of the child before, if it was made in this step of this
+/// task, by the same group, with the same context variables. Null with an exception set.
+unsafe fn call_of(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, group: *mut PyObject) -> (*mut PyObject, *mut PyObject) {
+    // SAFETY: live objects; what is kept is given back at the latest by the step that runs (`forget`).
+    unsafe {
+        let kept = (*ls).group;
+        if !kept.callback.is_null() && kept.group == group {
+            let (now, then): (*mut ContextObj, *mut ContextObj) = ((*ts).context.cast(), kept.context.cast());
+            if !now.is_null() && (*now).ctx_vars == (*then).ctx_vars && (*then).ctx_entered == 0 {
+                return (new_ref(kept.callback), new_ref(kept.context));
+            }
+        }
+        let callback = cendre_cpython::api::PyMethod_New(b.fanout.group_done_function, group);
+        let context = ffi::PyContext_CopyCurrent();
+        let nest = (*ls).nest;
+        // Without a policy it is asyncio's `Handle` that runs it, in whatever context it is given.
+        if !(*ls).parts
+            && !callback.is_null()
+            && !context.is_null()
+            && !nest.is_null()
+            && !(*nest).booked
+            && *current_task(ts) == (*nest).task.cast()
+        {
+            forget(ls);
+            (*ls).group = GroupCall { group, callback: new_ref(callback), context: new_ref(context) };
+        }
+        (callback, context)
+    }
+}
+
+/// Gives up what is kept for the next child of a group.
+#[inline(always)]
+pub unsafe fn forget(ls: *mut LoopState) {
+    // SAFETY: the state owns both or has neither; it is empty before anything runs.
+    unsafe {
+        if !(*ls).group.callback.is_null() {
+            let kept = core::mem::replace(
+                &mut (*ls).group,
+                GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
+            );
+            decref(kept.callback);
+            decref(kept.context);
+        }
+    }
+}
+
+/// The context that a callback is called in which is not done natively: children of a group share one, and each has its own in asyncio. New
+/// reference, null with an exception set.
+pub unsafe fn context_of_its_own(b: &Bound, callback: *mut PyObject, context: *mut PyObject) -> *mut PyObject {
+    // SAFETY: live objects.
+    unsafe { if queue::code_of(callback) == b.fanout.group_done { ffi::PyContext_Copy(context) } else { new_ref(context) } }
+}
+
+/// A new task of a group (new reference, null with an exception set), or None: nothing was done.
+unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
+    // SAFETY: an exact group and coroutine; what is made here is given back.
+    unsafe {
+        let (names, slots) = (&b.names, &b.fanout.group_slots);
+        if group_flag(group, slots.entered, names.entered) != Some(true) || group_flag(group, slots.aborting, names.aborting) != Some(false)
+        {
+            return None;
+        }
+        let ts = ThreadState::current();
+        let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
+        let its_loop = of_group(group, slots.looop, names.loop_);
+        xdecref(its_loop);
+        if its_loop != looop || looop.is_null() {
+            return None;
+        }
+        let (ls, eager) = natural(b, ts, looop)?;
+        if (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
+            return None;
+        }
+        let parent = of_group(group, slots.parent_task, names.parent_task);
+        let tasks = of_group(group, slots.tasks, names.tasks);
+        let open = match group_flag(group, slots.exiting, names.exiting) {
+            Some(false) => !tasks.is_null(),
+            Some(true) => !tasks.is_null() && ffi::PyObject_IsTrue(tasks) == 1,
+            None => false,
+        };
+        let known = open && !parent.is_null() && type_of(parent) == b.task;
+        let mut answer = None;
+        if known {
+            let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true), eager);
+            let (callback, context) = if task.is_null() { (ptr::null_mut(), ptr::null_mut()) } else { call_of(b, ls, ts, group) };
+            let failed = callback.is_null()
+                || context.is_null()
+                || future::awaited_by_add(task.cast(), parent) != 0
+                || !call_set(b, tasks, names.add, task.cast())
+                || future::add_done_callback(b, ls, task.cast(), callback, context) != 0;
+            if failed {
+                xdecref(task.cast());
+                answer = Some(ptr::null_mut());
+            } else {
+                answer = Some(task.cast());
+            }
+            xdecref(callback);
+            xdecref(context);
+        }
+        xdecref(parent);
+        xdecref(tasks);
+        if answer.is_none() {
+            ffi::PyErr_Clear();
+        }
+        answer
+    }
+}
+
+/// `tasks.add(task)` or `tasks.discard(task)`; false with an exception set.
+unsafe fn call_set(b: &Bound, set: *mut PyObject, method: *mut PyObject, task: *mut PyObject) -> bool {
+    // SAFETY: live objects.
+    unsafe {
+        if type_of(set) == &raw mut ffi::PySet_Type {
+            let failed = if method == b.names.add { ffi::PySet_Add(set, task) } else { ffi::PySet_Discard(set, task) };
+            return failed >= 0;
+        }
+        let done = ffi::PyObject_CallMethodOneArg(set, method, task);
+        xdecref(done);
+        !done.is_null()
+    }
+}
+
+/// `_on_task_done` of a task that is finished with a value: as [`done`].
+pub unsafe fn child_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f: *mut FutureObj) -> Option<c_int> {
+    // SAFETY: the code is that of `_on_task_done`; what is asked for here is given back.
+    unsafe {
+        if type_of(group) != b.fanout.group {
+            return None;
+        }
+        let slots = &b.fanout.group_slots;
+        let waits = of_group(group, slots.on_completed, b.names.on_completed);
+        let simple = !waits.is_null()
+            && (waits == ffi::Py_None() || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
+        let tasks = if simple { of_group(group, slots.tasks, b.names.tasks) } else { ptr::null_mut() };
+        let parent = if tasks.is_null() { ptr::null_mut() } else { of_group(group, slots.parent_task, b.names.parent_task) };
+        let mut answer = None;
+        if !parent.is_null() && (parent == ffi::Py_None() || type_of(parent) == b.task) {
+            answer = Some(left_group(b, ls, waits, tasks, parent, f));
+        }
+        xdecref(waits);
+        xdecref(tasks);
+        xdecref(parent);
+        answer
+    }
+}
+
+/// What `_on_task_done` does for a task that ended with a value.
+unsafe fn left_group(
+    b: &Bound,
+    ls: *mut LoopState,
+    waits: *mut PyObject,
+    tasks: *mut PyObject,
+    parent: *mut PyObject,
+    f: *mut FutureObj,
+) -> c_int {
+    // SAFETY: live objects, held by the caller.
+    unsafe {
+        if !call_set(b, tasks, b.names.discard, f.cast()) || parent != ffi::Py_None() && future::awaited_by_discard(f, parent) != 0 {
+            return -1;
+        }
+        if waits == ffi::Py_None() || (*waits.cast::<FutureObj>()).state != fut_state::PENDING {
+            return 0;
+        }
+        let left = ffi::PyObject_IsTrue(tasks);
+        if left != 0 {
+            return if left < 0 { -1 } else { 0 };
+        }
+        future::set_result(b, ls, waits.cast(), ffi::Py_True())
+    }
+}
