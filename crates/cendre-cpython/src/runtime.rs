@@ -121,8 +121,11 @@ layout! {
 pub const REF_TRACER: usize = 10_528;
 
 /// The part of `_PyRuntimeState` that is used beyond its beginning.
-pub const LAYOUT: StructLayout =
-    StructLayout { c: "_PyRuntimeState", size: 0, fields: &[FieldLayout { c: "ref_tracer.tracer_func", offset: REF_TRACER, size: 8 }] };
+pub const LAYOUT: StructLayout = StructLayout {
+    c: "_PyRuntimeState",
+    size: 316_616,
+    fields: &[FieldLayout { c: "ref_tracer.tracer_func", offset: REF_TRACER, size: 8 }],
+};
 
 /// Address of `_PyRuntime`.
 #[inline]
