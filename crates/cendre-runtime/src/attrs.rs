@@ -7,7 +7,7 @@
 
 use crate::body::BodyResult;
 use cendre_codegen::AttrFront;
-use cendre_cpython::dict::{DictKeys, DictValues, keys_kind};
+use cendre_cpython::dict::{DictKeys, DictObject, DictValues, keys_kind};
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::{HeapTypeObject, tp_flags};
@@ -15,6 +15,8 @@ use cendre_cpython::{api, refcount};
 
 /// Classes that a site remembers.
 const WAYS: usize = 8;
+/// Wrong hints after which a site keeps the last one.
+const SEARCHES: u32 = 64;
 /// Look-ups in a row that nothing could be remembered of, after which a site seldom tries.
 const TRIES: u32 = 8;
 /// `Py_T_OBJECT_EX`, `Py_READONLY`, `Py_AUDIT_READ`, `Py_RELATIVE_OFFSET`.
@@ -86,6 +88,11 @@ pub struct AttrCache {
     next: usize,
     /// Look-ups that found no entry and could make none.
     vain: u32,
+    /// For attributes in a dict: where among its entries the name was last, which is where it is in other objects that got theirs in the same order
+    /// (as the hint of LOAD_ATTR_WITH_HINT).
+    hint: u32,
+    /// How often the hint was wrong and a better one was looked for.
+    searches: u32,
 }
 
 /// What a site found: a value (owned), an exception, a method (borrowed), or nothing.
@@ -175,6 +182,39 @@ unsafe fn in_dict(o: *mut PyObject, offset: isize, name: *mut PyObject) -> Mine 
     }
 }
 
+/// The same, with the site's hint.
+#[inline]
+unsafe fn in_dict_by_hint(cache: *mut AttrCache, o: *mut PyObject, offset: isize, name: *mut PyObject) -> Mine {
+    // SAFETY: as for `in_dict`; entries are read up to their number, and nothing runs between that and the new reference.
+    unsafe {
+        let dict: *mut DictObject = (*word(o, offset)).cast();
+        if dict.is_null() {
+            return Mine::Nothing;
+        }
+        let keys = (*dict).ma_keys;
+        if (*keys).dk_kind == keys_kind::UNICODE && (*dict).ma_values.is_null() {
+            let entries = DictKeys::unicode_entries(keys);
+            let value_at = |n: usize| {
+                let e = entries.add(n);
+                if (*e).me_key == name { (*e).me_value } else { core::ptr::null_mut() }
+            };
+            let number = (*keys).dk_nentries as usize;
+            let hint = (*cache).hint as usize;
+            let value = if hint < number { value_at(hint) } else { core::ptr::null_mut() };
+            if !value.is_null() {
+                return Mine::Value(refcount::new_ref(value));
+            }
+            if (*cache).searches < SEARCHES {
+                (*cache).searches += 1;
+                if let Some(n) = (0..number).find(|n| !value_at(*n).is_null()) {
+                    (*cache).hint = n as u32;
+                }
+            }
+        }
+        in_dict(o, offset, name)
+    }
+}
+
 /// Does the object have the name itself? Values are new references.
 #[inline]
 unsafe fn own_value(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObject) -> Mine {
@@ -213,7 +253,7 @@ unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> 
             let e = &(*cache).entries[n];
             if e.kind == Kind::Inline {
                 if (*values_of(o, class)).valid == 0 {
-                    return in_dict(o, MANAGED_DICT_OFFSET, name).into();
+                    return in_dict_by_hint(cache, o, MANAGED_DICT_OFFSET, name).into();
                 }
                 let value = *word(o, e.offset as isize);
                 return if value.is_null() { Found::No } else { Found::Value(refcount::new_ref(value)) };
@@ -223,6 +263,13 @@ unsafe fn look(cache: *mut AttrCache, o: *mut PyObject, name: *mut PyObject) -> 
             }
             // A copy: what runs below may change the cache.
             let e = *e;
+            match (e.kind, e.own) {
+                (Kind::Dict, Own::Dict) => return in_dict_by_hint(cache, o, e.dict as isize, name).into(),
+                (Kind::Dict, Own::Inline) if (*values_of(o, class)).valid == 0 => {
+                    return in_dict_by_hint(cache, o, MANAGED_DICT_OFFSET, name).into();
+                }
+                _ => {}
+            }
             return hit(&e, o, class, name);
         }
         Found::No
