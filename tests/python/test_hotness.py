@@ -152,3 +152,51 @@ def test_code_that_meets_another_class_is_compiled_again_once(entries):
     """What one attribute site has learned of an object holds for the others of the function: they do not fail one after the other, while the
     interpreter goes on specialising them for the class that it met last."""
     assert support.python(OTHER_CLASS, mode="sampled", entries=entries).split("\n")[0] == "(True, True) (True, True)"
+
+
+STAYS_COLD = """
+import asyncio, time
+from cendre import _cendre
+
+async def at_once():
+    pass
+
+def plain(n):
+    return at_once()
+
+def cold(n):
+    return at_once()
+
+def asked_for(n):
+    return at_once()
+
+async def caller(n):
+    for i in range(n):
+        await plain(i)
+        await cold(i)
+        await asked_for(i)
+
+jit.compile(asked_for)
+deadline = time.monotonic() + 60
+if {given_up}:
+    # Also what the sampler has had compiled before.
+    while not jit.is_compiled(cold):
+        asyncio.run(caller(2000))
+        assert time.monotonic() < deadline, "never compiled"
+_cendre.tasks_stay_cold(cold)
+_cendre.tasks_stay_cold(asked_for)
+assert not jit.is_compiled(cold) and jit.is_compiled(asked_for)
+while not (jit.is_compiled(plain) and jit.is_compiled(caller)):
+    asyncio.run(caller(2000))
+    assert time.monotonic() < deadline, "never compiled"
+asyncio.run(caller(20_000))
+print(jit.is_compiled(cold), jit.is_compiled(asked_for))
+jit.compile(cold)
+print(jit.is_compiled(cold))
+"""
+
+
+@pytest.mark.parametrize("given_up", [False, True])
+def test_what_gains_nothing_is_compiled_on_demand_only(given_up):
+    """Neither samples nor awaited calls offer it to the compiler; what they have had compiled is given up, what was asked for is kept."""
+    assert support.python(STAYS_COLD.format(given_up=given_up), CENDRE_THRESHOLD="1").split() == ["False", "True", "True"]

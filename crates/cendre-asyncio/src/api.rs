@@ -14,7 +14,8 @@ use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
 use cendre_cpython::typeobject::tp_flags;
-use cendre_runtime::globals;
+use cendre_runtime::record::State;
+use cendre_runtime::{driver, globals};
 use core::ffi::{CStr, c_int, c_void};
 use core::mem::offset_of;
 use core::ptr;
@@ -481,14 +482,18 @@ unsafe extern "C" fn take_parts(_: *mut PyObject, on: *mut PyObject) -> *mut PyO
     unsafe { ffi::Py_None() }
 }
 
-/// `tasks_stay_cold(function)`: the sampler does not offer its code to the compiler.
+/// `tasks_stay_cold(function)`: the sampler does not offer its code to the compiler, and what it has had compiled is given up.
 unsafe extern "C" fn stay_cold(_: *mut PyObject, function: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held; a function holds its code.
     unsafe {
         if type_of(function) == &raw mut ffi::PyFunction_Type {
             let record = cendre_runtime::record::find_or_make((*function.cast::<FunctionObject>()).func_code.cast());
-            if !record.is_null() {
+            if !record.is_null() && !(*record).stays_cold {
                 (*record).stays_cold = true;
+                let sampled = (*record).state == State::Compiled || (*record).state == State::Cold && (*record).job != 0;
+                if sampled && !(*record).on_demand {
+                    driver::give_up(record, State::Cold, String::new());
+                }
             }
         }
         ffi::Py_None()
@@ -730,7 +735,12 @@ const fn def(name: &'static CStr, f: ffi::PyCFunction, flags: c_int, doc: &'stat
 
 static METHODS: Methods = Methods([
     def(c"tasks_parts", set_parts, ffi::METH_VARARGS, c"Asyncio's parts are native for a loop without a policy."),
-    def(c"tasks_stay_cold", stay_cold, ffi::METH_O, c"The sampler does not offer this function to the compiler."),
+    def(
+        c"tasks_stay_cold",
+        stay_cold,
+        ffi::METH_O,
+        c"The sampler does not offer this function to the compiler, and gives up what it has compiled of it.",
+    ),
     def(c"tasks_forget", forget, ffi::METH_O, c"Such a loop dies."),
     def(c"tasks_take_parts", take_parts, ffi::METH_O, c"Whether loops that run are taken."),
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),

@@ -122,7 +122,7 @@ pub unsafe fn offer(record: *mut CodeRecord, subject: Subject, urgent: bool) -> 
     // SAFETY: the caller's contract; a code object's record lives as long as it does.
     unsafe {
         let Some(config) = driver::config() else { return false };
-        if (*record).state != State::Cold || (*record).job != 0 {
+        if (*record).state != State::Cold || (*record).job != 0 || (*record).stays_cold {
             return false;
         }
         let units = CodeObject::len(subject.code);

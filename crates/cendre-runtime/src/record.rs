@@ -97,7 +97,7 @@ pub struct CodeRecord {
     pub wrapped: u32,
     /// The entry by vectorcall gave up near the margin of the C stack.
     pub withdrawn: bool,
-    /// The sampler does not offer it: it is known that nothing is gained.
+    /// Compiled on demand only: it is known that nothing is gained.
     pub stays_cold: bool,
     /// Loops are watched by a sys.monitoring tool.
     pub monitored: bool,

@@ -6,7 +6,7 @@ meet: the loop's attributes and asyncio's classes stay as they are. What is unus
 
 import gc
 import selectors
-from asyncio import base_events, events, selector_events
+from asyncio import base_events, events, selector_events, tasks
 
 from cendre import _cendre
 from cendre.aio import _loop, _probe
@@ -16,6 +16,10 @@ from cendre.aio import _loop, _probe
 # they are no faster, and cost what compiling costs.
 _REST = (base_events.BaseEventLoop.run_forever, base_events.BaseEventLoop._run_once, base_events.BaseEventLoop.time, events.Handle._run,
          selector_events.BaseSelectorEventLoop._process_events, selectors.DefaultSelector.select)
+# How a loop that has a task factory makes its tasks: by Python functions that the interpreter calls without leaving its own loop. Each of them ends in C
+# (`Task`), and compiled they take more room and are no faster.
+_WITH_FACTORY = (tasks.gather, tasks._GatheringFuture.__init__, tasks.ensure_future, base_events.BaseEventLoop.create_task,
+                 tasks.eager_task_factory)
 
 
 def take(loop, patient=False):
@@ -23,7 +27,7 @@ def take(loop, patient=False):
     if not _loop.is_ordinary(loop):
         return False
     if patient:
-        for function in _REST:
+        for function in _REST + _WITH_FACTORY if loop.__dict__.get("_task_factory") else _REST:
             _cendre.tasks_stay_cold(function)
     # While `_probe` looks at tasks another loop is the running one: no finaliser of the program's is to see that.
     collects = gc.isenabled()
