@@ -11,7 +11,6 @@ out (bits of `state::check`), `--compiled` compiles the programs' coroutines fir
 
 import argparse
 import asyncio
-import gc
 import inspect
 import pprint
 import random
@@ -47,7 +46,7 @@ def difference(program, policy, budget=1.0, depth=aio.DEPTH, skipped=0):
 
     want = world.execute(program, stock, reference)
     got = world.execute(program, ours)
-    if policy in ("eager", "family"):
+    if policy == "eager":
         want, got = without_deaths(want), without_deaths(got)
     if want == got:
         return None
@@ -56,8 +55,8 @@ def difference(program, policy, budget=1.0, depth=aio.DEPTH, skipped=0):
 
 
 def without_deaths(trace):
-    """Leaves out when tasks die, where an interrupt left the loop: its traceback keeps them alive, as locals of frames that are not there natively.
-    For `eager` these are asyncio's `gather` and others, which start tasks, for `family` those of the loop that states the rule in Python."""
+    """Leaves out when tasks die, where an interrupt went through the calls that make them: in asyncio its traceback keeps them alive, as locals of
+    `gather` and others, and natively those frames are not in it."""
     if any(name in str(entry[-1]) for entry in trace if "raises" in entry for name in ("KeyboardInterrupt", "SystemExit")):
         return [entry for entry in trace if "unhandled" not in entry]
     return trace
@@ -157,12 +156,10 @@ def main():
         found = differs(program)
         if found:
             wrong += 1
-            report(program, differs, seed, found)
             if not options.keep_going:
+                report(program, differs, seed, found)
                 break
         n += 1
-        if n % 500 == 0:
-            gc.collect()     # What a run leaves is frozen during the next: nobody else would ever look at it.
     counts = {k: v for k, v in aio.stats().items() if v}
     print(f"{n} programs from seed {start}, {wrong} differ; {counts}")
     return 1 if wrong else 0
