@@ -371,7 +371,23 @@ def annotated_inside():
     class C:
         q: int = 1
         r: "later"
-    return f.__annotations__, C.__annotations__
+        def method(self, a: int): pass
+    makers = [x.__annotate__.__qualname__ for x in (f, C, C.method)]
+    return f.__annotations__, C.__annotations__, makers
+
+
+class SetOfMine(set):
+    pass
+
+
+# A module keeps which of its annotations were reached in a set that it can bind to something else.
+REACHED = compile("if mine is not None:\n    __conditional_annotations__ = mine\nx: int\nreached = __conditional_annotations__", "reached", "exec")
+
+
+def conditional_annotations(mine):
+    space = {"mine": mine}
+    exec(REACHED, space)
+    return space["reached"]
 
 
 def type_parameters[T: int, *Ts, **P](x: T) -> T:
@@ -429,6 +445,7 @@ def cases():
                                         outcome(augmented_targets, {"k": 1.5}, [1.5, 2], Space())]
     yield "import_missing", lambda: [outcome(import_missing, m) for m in range(5)]
     yield "annotations", lambda: [annotations(1), outcome(lambda: annotations.__annotations__)]
+    yield "conditional_annotations", lambda: [outcome(conditional_annotations, mine) for mine in (None, {}, 0, {7}, frozenset(), SetOfMine(), [], None)]
     yield "type_parameters", lambda: type_parameters(3)
     yield "big", lambda: matrix(big, [(6,), (1,), (0,), ("a",), (True,)])
     def counts():

@@ -19,7 +19,7 @@ use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interp;
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::MethodObject;
-use cendre_cpython::refcount::{self, decref, incref, new_ref};
+use cendre_cpython::refcount::{self, decref, incref, new_ref, type_of};
 use cendre_cpython::tstate::{ThreadState, eval_breaker};
 use cendre_cpython::tupleobject::TupleObject;
 
@@ -539,7 +539,11 @@ pub unsafe extern "C" fn op_make_function(_ts: *mut ThreadState, fr: *mut Frame,
     super::stack::OK
 }
 
-/// SET_FUNCTION_ATTRIBUTE: attribute (defaults, closure, ... by oparg), function; the function stays.
+/// The oparg of SET_FUNCTION_ATTRIBUTE that stands for `__annotate__`.
+const ANNOTATE: u32 = 0x10;
+
+/// SET_FUNCTION_ATTRIBUTE: attribute (defaults, closure, ... by oparg), function; the function stays. What computes annotations has been compiled with the
+/// name of the enclosing scope; since 3.14.5 the interpreter names it after its function here (CPython issue 137814).
 ///
 /// # Safety
 /// The contract of stack ops; the attribute is still unset.
@@ -551,6 +555,15 @@ pub unsafe extern "C" fn op_set_function_attribute(_ts: *mut ThreadState, fr: *m
         let offset = *(&raw const api::_Py_FunctionAttributeOffsets).cast::<usize>().add(oparg as usize);
         *func.as_ptr().byte_add(offset).cast::<*mut PyObject>() = attr;
         push(fr, func);
+        if oparg == ANNOTATE && type_of(attr) == &raw mut ffi::PyFunction_Type {
+            let outer = (*func.as_ptr().cast::<FunctionObject>()).func_qualname;
+            let name = ffi::PyUnicode_FromFormat(c"%U.__annotate__".as_ptr(), outer);
+            if name.is_null() {
+                return fail(fr);
+            }
+            let inner = attr.cast::<FunctionObject>();
+            decref(core::mem::replace(&mut (*inner).func_qualname, name));
+        }
     }
     super::stack::OK
 }

@@ -47,11 +47,19 @@ pub unsafe extern "C" fn list_append(list: *mut PyObject, value: *mut PyObject) 
 
 /// SET_ADD: 0, or -1.
 ///
+/// A comprehension's set is one; the `__conditional_annotations__` of a module or class can be bound to anything by the program.
+///
 /// # Safety
-/// `set` is a set, `value` alive; the GIL is held.
+/// `set` and `value` are alive; the GIL is held.
 pub unsafe extern "C" fn set_add(set: *mut PyObject, value: *mut PyObject) -> i32 {
     // SAFETY: the caller's contract.
-    unsafe { ffi::PySet_Add(set, value) }
+    unsafe {
+        if type_of(set) != &raw mut ffi::PySet_Type {
+            ffi::PyErr_Format(ffi::PyExc_TypeError, c"'%T' object is not a set".as_ptr(), set);
+            return -1;
+        }
+        ffi::PySet_Add(set, value)
+    }
 }
 
 /// MAP_ADD: 0, or -1.
