@@ -27,7 +27,8 @@ def take(loop, patient=False):
     if not _loop.is_ordinary(loop):
         return False
     if patient:
-        for function in _REST + _WITH_FACTORY if loop.__dict__.get("_task_factory") else _REST:
+        makes_tasks = _WITH_FACTORY if loop.__dict__.get("_task_factory") else ()
+        for function in _REST + makes_tasks:
             _cendre.tasks_stay_cold(function)
     # While `_probe` looks at tasks another loop is the running one: no finaliser of the program's is to see that.
     collects = gc.isenabled()
