@@ -209,6 +209,30 @@ def call(code, **more):
     return subprocess.run([sys.executable, "-c", code], env=env, capture_output=True, text=True, timeout=100, stdin=subprocess.DEVNULL)
 
 
+UNSEEN = """
+import asyncio, sys
+from cendre.aio import _parts
+seen, audited = [], []
+async def numbers():
+    yield 1
+async def main():
+    sys.set_asyncgen_hooks(lambda g: seen.append("first"), lambda g: seen.append("last"))
+    sys.addaudithook(lambda event, args: "asyncgen" in event and audited.append(event))
+    hooks = sys.get_asyncgen_hooks()
+    assert _parts.take(asyncio.get_running_loop())
+    print(seen, audited, sys.get_asyncgen_hooks() == hooks)
+    async for _ in numbers():
+        print(seen)
+asyncio.run(main())
+"""
+
+
+def test_the_layout_is_looked_at_unseen():
+    """Also by the hooks of asynchronous generators: a loop that has shut its own down would warn of ours."""
+    done = call(UNSEEN, CENDRE_THRESHOLD=str(2**32 - 1))
+    assert (done.stdout.split("\n"), done.stderr) == (["[] [] True", "['first']", ""], "")
+
+
 SEEN = """
 import asyncio, cendre, cendre.aio
 async def child(n):

@@ -13,6 +13,7 @@ use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
 use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
+use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::tp_flags;
 use cendre_runtime::record::State;
 use cendre_runtime::{driver, globals};
@@ -410,6 +411,22 @@ unsafe extern "C" fn peek(_: *mut PyObject, o: *mut PyObject) -> *mut PyObject {
     }
 }
 
+/// `tasks_unhooked(callable)`: what it returns, called while `sys.get_asyncgen_hooks` are put aside. Setting them would raise audit events.
+unsafe extern "C" fn unhooked(_: *mut PyObject, callable: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held. The thread's references are kept here meanwhile; whatever is set by then is released.
+    unsafe {
+        let ts = ThreadState::current();
+        let first = core::mem::replace(&mut (*ts).async_gen_firstiter, ptr::null_mut());
+        let last = core::mem::replace(&mut (*ts).async_gen_finalizer, ptr::null_mut());
+        let result = ffi::PyObject_CallNoArgs(callable);
+        let set = [core::mem::replace(&mut (*ts).async_gen_firstiter, first), core::mem::replace(&mut (*ts).async_gen_finalizer, last)];
+        for hook in set {
+            xdecref(hook);
+        }
+        result
+    }
+}
+
 const CAPSULE: &CStr = c"cendre.tasks";
 
 unsafe extern "C" fn dies(capsule: *mut PyObject) {
@@ -725,7 +742,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 20]);
+struct Methods([ffi::PyMethodDef; 21]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -745,6 +762,7 @@ static METHODS: Methods = Methods([
     def(c"tasks_take_parts", take_parts, ffi::METH_O, c"Whether loops that run are taken."),
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
+    def(c"tasks_unhooked", unhooked, ffi::METH_O, c"Calls it with the hooks of asynchronous generators put aside."),
     def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),
     def(c"tasks_override", set_override, ffi::METH_VARARGS, c"The policy for what one task waits for."),

@@ -70,7 +70,10 @@ def _callbacks():
 
 
 def _transparent():
-    """Types whose iterators hand on what a coroutine below them yields."""
+    """Types whose iterators hand on what a coroutine below them yields.
+
+    Called without hooks of asynchronous generators: a loop would count ours among its own, and warn of it where it is shutting down.
+    """
     async def numbers():
         yield 1
 
@@ -227,6 +230,6 @@ def _look(notes):
         "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
         "FutureIter": type(iterator), "set_result": vars(asyncio.Future)["set_result"], "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
-        "call_soon": _call_soon, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _transparent(),
+        "call_soon": _call_soon, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _cendre.tasks_unhooked(_transparent),
         "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes),
     }
