@@ -1,48 +1,58 @@
 """A policy for every event loop of the process (`CENDRE_TASKS`, `cendre run --tasks=...`), without importing asyncio.
 
-Invariant: a program that never imports asyncio pays one look at each module it imports, until asyncio comes or not; a
-loop that cannot be taken over runs as asyncio's own, and why is said once on stderr.
+Invariant: a program pays one look at each module it imports, until the modules that loops come from have come; a
+loop that cannot be taken over runs as ever, and why is said once on stderr.
 """
 
 import sys
 
-_MODULE = "asyncio.base_events"
+# uvloop's is made of nothing of asyncio's, so that it would not be noticed; it is tried, and refused by `aio.install` with the reason.
+_LOOPS = {"asyncio.base_events": "BaseEventLoop", "uvloop": "Loop"}
 
 
 def at_import(policy):
     """Loops made from now on are under `policy`."""
-    if _MODULE in sys.modules:
-        _patch(sys.modules[_MODULE], policy)
-    else:
-        sys.meta_path.insert(0, _Finder(policy))
+    waits = dict(_LOOPS)
+    for name in _LOOPS:
+        if name in sys.modules:
+            _patch(sys.modules[name], waits.pop(name), policy)
+    if waits:
+        sys.meta_path.insert(0, _Finder(policy, waits))
 
 
 class _Finder:
-    """Waits for asyncio, then goes."""
+    """Waits for the modules of loops, then goes."""
 
-    def __init__(self, policy):
+    def __init__(self, policy, waits):
         self.policy = policy
+        self.waits = waits
 
     def find_spec(self, name, path=None, target=None):
-        if name != _MODULE:
+        if name not in self.waits:
             return None
         from importlib.machinery import PathFinder
 
-        sys.meta_path.remove(self)
         spec = PathFinder.find_spec(name, path, target)
-        if spec is not None and spec.loader is not None:
-            execute = spec.loader.exec_module
+        if spec is None or spec.loader is None:
+            return spec
+        cls = self.waits.pop(name)
+        if not self.waits:
+            sys.meta_path.remove(self)
+        execute = spec.loader.exec_module
 
-            def exec_module(module):
-                execute(module)
-                _patch(module, self.policy)
+        def exec_module(module):
+            execute(module)
+            _patch(module, cls, self.policy)
 
-            spec.loader.exec_module = exec_module
+        spec.loader.exec_module = exec_module
         return spec
 
 
-def _patch(base_events, policy):
-    stock = base_events.BaseEventLoop.__init__
+def _patch(module, name, policy):
+    cls = getattr(module, name, None)
+    if cls is None:
+        return
+    stock = cls.__init__
 
     def __init__(self):
         stock(self)
@@ -54,7 +64,7 @@ def _patch(base_events, policy):
             _say(error)
 
     __init__.__qualname__ = stock.__qualname__
-    base_events.BaseEventLoop.__init__ = __init__
+    cls.__init__ = __init__
 
 
 _said = False

@@ -67,6 +67,51 @@ def test_nonsense():
     assert done.returncode == 2 and "takes off, exact, family, eager or stock" in done.stderr
 
 
+# As uvloop's: made of nothing but the abstract class, by a package that a program imports when it likes.
+LOOP_OF_ITS_OWN = """
+import asyncio
+class Loop(asyncio.AbstractEventLoop):
+    def __init__(self):
+        self.within = asyncio.SelectorEventLoop()
+def of_within(name):
+    def method(self, *args, **kwargs):
+        return getattr(self.within, name)(*args, **kwargs)
+    return method
+for name in ("run_until_complete", "create_task", "create_future", "call_soon", "call_later", "get_debug", "set_debug", "close", "is_running", "is_closed",
+             "shutdown_asyncgens", "shutdown_default_executor", "call_exception_handler"):
+    setattr(Loop, name, of_within(name))
+def new_event_loop():
+    return Loop()
+"""
+ON_UVLOOP = """
+import asyncio, uvloop
+async def child(n):
+    await asyncio.sleep(0)
+    return n
+async def main():
+    return await asyncio.gather(*[child(i) for i in range(3)])
+for _ in range(2):
+    with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+        print(runner.run(main()))
+import sys
+print([f for f in sys.meta_path if "cendre" in type(f).__module__])
+"""
+REFUSED = ("cendre: uvloop.Loop keeps its queue where it cannot be reached, so policy '{}' cannot work there: use asyncio's own loop, "
+           "or asyncio.eager_task_factory (asyncio runs as ever)\n")
+
+
+@pytest.mark.parametrize("policy", ["off", "exact", "family", "eager"])
+def test_loops_that_are_not_asyncios(policy, tmp_path):
+    """Of a loop that cannot be reached it is said, once, why and what to use, and the program runs on."""
+    (tmp_path / "uvloop.py").write_text(LOOP_OF_ITS_OWN)
+    plain = run(sys.executable, "-c", ON_UVLOOP, PYTHONPATH=str(tmp_path))
+    assert plain.stdout == "[0, 1, 2]\n[0, 1, 2]\n[]\n", plain.stderr
+    done = cendre("run", f"--tasks={policy}", "-c", ON_UVLOOP, PYTHONPATH=str(tmp_path))
+    assert (done.stdout, done.stderr) == (plain.stdout, REFUSED.format(policy))
+    # Who cannot have it is as if it were not there.
+    assert cendre("run", f"--tasks={policy}", "-c", "try:\n import uvloop\nexcept ImportError as e: print(e)").stdout in ("No module named 'uvloop'\n", "")
+
+
 def test_explain():
     done = cendre("explain", "--tasks=exact", "-c", GATHER)
     assert "went on in place" in done.stdout and "children and" in done.stdout

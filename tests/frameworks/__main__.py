@@ -1,7 +1,7 @@
 """The frameworks' own test suites under cendre: `make test-frameworks`, or `python tests/frameworks [options] [suite | part ...]`.
 
 Runs the suites of trio, anyio and aiohttp, each part in processes of its own, plain and under cendre, compares test by test and writes
-a report. What is done is kept under .cache/frameworks: a run goes on where one stopped. Read `suites.py`, and `tests/cpython/suite.py`, which does
+a report; before them, what the real uvloop answers to policies (`refusal.py`). What is done is kept under .cache/frameworks: a run goes on where one stopped. Read `suites.py`, and `tests/cpython/suite.py`, which does
 it; this is the command line.
 """
 
@@ -16,6 +16,7 @@ sys.path[:0] = [str(HERE), str(HERE.parent / "cpython")]
 import environment  # noqa: E402
 import modes  # noqa: E402
 import project  # noqa: E402
+import refusal  # noqa: E402
 import suite  # noqa: E402
 import suites  # noqa: E402
 
@@ -63,6 +64,11 @@ def main():
     if options.list:
         print("\n".join(modules))
         return 0
+    wrong = refusal.faults(environment.PYTHON)
+    if wrong:
+        print("\n".join(wrong))
+        return 1
+    print("policies for tasks on the real uvloop: refused with the reason, and the program runs on")
     apart = set(read_apart())
     worker = (str(environment.PYTHON), "-X", "faulthandler", str(HERE / "worker.py"))
     subject = suite.Subject("The frameworks' own test suites", worker, environment.key(), apart=lambda module: apart)
