@@ -205,8 +205,12 @@ def _sites(sites, paint):
     """Fan-outs, those with the most children first."""
     for file, name, line, kind, calls, handed_on, children, at_once, waits, in_place, why in sorted(
             sites, key=lambda site: (-site[6], site[0], site[2])):
-        yield (f"  {paint.title(_where(file, line))} in {name}: {kind}: {_number(calls)} {'call' if calls == 1 else 'calls'}, "
-               f"{_number(children)} children, of which {_number(at_once)} ended in their first step")
+        if not calls and not children:
+            continue  # The program's main task, which `run_until_complete` makes.
+        # Without a call of the function by name it was `ensure_future` that made the tasks.
+        what = f"{kind}: {_number(calls)} {'call' if calls == 1 else 'calls'}, " if calls else "ensure_future, wait, as_completed or shield: "
+        yield (f"  {paint.title(_where(file, line))} in {name}: {what}"
+               f"{_number(children)} {'child' if children == 1 else 'children'}, of which {_number(at_once)} ended in {'its' if children == 1 else 'their'} first step")
         if waits:
             yield f"    the task waited after it {_times(waits)}, {_number(in_place)} of them without suspending"
         if handed_on:

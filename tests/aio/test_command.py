@@ -134,6 +134,7 @@ async def main():
     other = asyncio.create_task(waits(6))
     await asyncio.gather(other)
     await named
+    await asyncio.wait([asyncio.ensure_future(child(7)), asyncio.ensure_future(child(8))])
 asyncio.run(main())
 """
 
@@ -147,11 +148,13 @@ def test_sites_of_fan_outs():
         "the task waited after it 5 times, 5 of them without suspending",
         "<string>:13 in main: TaskGroup.create_task: 4 calls, 4 children, of which 0 ended in their first step",
         "<string>:14 in main: create_task: 1 call, ",
-        "<string>:15 in main: create_task: 1 call, 1 children, of which 0 ended in their first step",
+        "<string>:15 in main: create_task: 1 call, 1 child, of which 0 ended in its first step",
         "once left to asyncio's own code",
         "overtakes nobody (await what is independent",
+        "<string>:18 in main: ensure_future, wait, as_completed or shield: 1 child, of which 1 ended in its first step",
     ):
         assert words in said, (words, said)
+    assert " 0 calls" not in said, said
 
 
 def test_sites_are_recorded_only_for_explain():
