@@ -21,7 +21,7 @@ def at_import(policy):
 
 
 class _Finder:
-    """Waits for the modules of loops, then goes."""
+    """Waits until the modules of loops have been imported, then goes."""
 
     def __init__(self, policy, waits):
         self.policy = policy
@@ -35,14 +35,16 @@ class _Finder:
         spec = PathFinder.find_spec(name, path, target)
         if spec is None or spec.loader is None:
             return spec
-        cls = self.waits.pop(name)
-        if not self.waits:
-            sys.meta_path.remove(self)
         execute = spec.loader.exec_module
 
         def exec_module(module):
             execute(module)
-            _patch(module, cls, self.policy)
+            # Not before: a module may be asked for only to know whether it is there, or fail and be tried again.
+            cls = self.waits.pop(name, None)
+            if not self.waits and self in sys.meta_path:
+                sys.meta_path.remove(self)
+            if cls is not None:
+                _patch(module, cls, self.policy)
 
         spec.loader.exec_module = exec_module
         return spec
@@ -74,4 +76,4 @@ def _say(error):
     global _said
     if not _said and sys.stderr is not None:
         _said = True
-        sys.stderr.write(f"cendre: {error} (asyncio runs as ever)\n")
+        sys.stderr.write(f"cendre: {error} (the loop runs as ever)\n")

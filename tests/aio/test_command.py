@@ -70,6 +70,9 @@ def test_nonsense():
 # As uvloop's: made of nothing but the abstract class, by a package that a program imports when it likes.
 LOOP_OF_ITS_OWN = """
 import asyncio
+if not hasattr(asyncio, "tried"):
+    asyncio.tried = True
+    raise OSError
 class Loop(asyncio.AbstractEventLoop):
     def __init__(self):
         self.within = asyncio.SelectorEventLoop()
@@ -84,7 +87,13 @@ def new_event_loop():
     return Loop()
 """
 ON_UVLOOP = """
-import asyncio, uvloop
+import importlib.util, sys
+assert importlib.util.find_spec("uvloop")   # Programs ask like this before they import it.
+try:
+    import uvloop
+except OSError:                             # The first attempt fails.
+    import uvloop
+import asyncio
 async def child(n):
     await asyncio.sleep(0)
     return n
@@ -93,11 +102,10 @@ async def main():
 for _ in range(2):
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
         print(runner.run(main()))
-import sys
 print([f for f in sys.meta_path if "cendre" in type(f).__module__])
 """
 REFUSED = ("cendre: uvloop.Loop keeps its queue where it cannot be reached, so policy '{}' cannot work there: use asyncio's own loop, "
-           "or asyncio.eager_task_factory (asyncio runs as ever)\n")
+           "or asyncio.eager_task_factory (the loop runs as ever)\n")
 
 
 @pytest.mark.parametrize("policy", ["off", "exact", "family", "eager"])
@@ -108,8 +116,9 @@ def test_loops_that_are_not_asyncios(policy, tmp_path):
     assert plain.stdout == "[0, 1, 2]\n[0, 1, 2]\n[]\n", plain.stderr
     done = cendre("run", f"--tasks={policy}", "-c", ON_UVLOOP, PYTHONPATH=str(tmp_path))
     assert (done.stdout, done.stderr) == (plain.stdout, REFUSED.format(policy))
-    # Who cannot have it is as if it were not there.
-    assert cendre("run", f"--tasks={policy}", "-c", "try:\n import uvloop\nexcept ImportError as e: print(e)").stdout in ("No module named 'uvloop'\n", "")
+    # What waits for it does not hide that it is missing.
+    missing = "import sys; sys.path[:] = [p for p in sys.path if 'site-packages' not in p]\ntry: import uvloop\nexcept ImportError as e: print(e)"
+    assert cendre("run", f"--tasks={policy}", "-c", missing).stdout == "No module named 'uvloop'\n"
 
 
 def test_explain():

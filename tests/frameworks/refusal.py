@@ -33,7 +33,7 @@ def faults(python):
     for policy in (None, "off", "exact", "family", "eager"):
         env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | {"CENDRE": "1"} | ({"CENDRE_TASKS": policy} if policy else {})
         done = subprocess.run([python, "-c", PROGRAM], env=env, capture_output=True, text=True, timeout=300, stdin=subprocess.DEVNULL)
-        said = f"cendre: {REASON.format(policy)} (asyncio runs as ever)\n" if policy else ""
+        said = f"cendre: {REASON.format(policy)} (the loop runs as ever)\n" if policy else ""
         if (done.returncode, done.stdout, done.stderr) != (0, ANSWER, said):
             found.append(f"uvloop with policy {policy}: status {done.returncode}\n{done.stdout}{done.stderr}")
     return found
