@@ -2,6 +2,10 @@
 
 Each test asks for more than the right result: it looks at the bytecode (ENTER_EXECUTOR) or at cendre's counts.
 """
+import os
+import subprocess
+import sys
+
 import pytest
 
 import support
@@ -380,3 +384,28 @@ def test_cpythons_own_jit_keeps_its_executors():
 def test_executors_are_refused_while_cpythons_own_jit_is_on():
     out = support.python("print(jit.stats()['entries'])", entries="executor", PYTHON_JIT="1")
     assert out.strip() == "vectorcall"
+
+
+FROM_THE_START = """
+import sys, cendre
+jit = cendre.jit
+def hot(n):
+    return n + 1
+before = jit.stats()["entries"]
+jit.compile(hot)
+pushed = jit.stats()["frames_pushed"]
+hot(1)
+print(sys._jit.is_enabled(), before, jit.stats()["entries"], jit.stats()["frames_pushed"] - pushed)
+"""
+
+
+@pytest.mark.parametrize("options, jit, outcome", [
+    ([], "1", "True vectorcall vectorcall 1"),
+    ([], "0", "False executor executor 0"),
+    (["-E"], "1", "False executor executor 0"),  # The switch is not read then.
+], ids=["on", "off", "ignored"])
+def test_cpythons_own_jit_is_foreseen_at_the_start(options, jit, outcome):
+    """Python switches its JIT on behind `site`, where CENDRE=1 has enabled us already."""
+    out = subprocess.run([sys.executable, *options, "-c", FROM_THE_START], capture_output=True, text=True, check=True,
+                         env={**os.environ, "CENDRE": "1", "CENDRE_THRESHOLD": "1000000", "PYTHON_JIT": jit}, timeout=60)
+    assert out.stdout.strip() == outcome

@@ -76,6 +76,7 @@ impl Job {
                 return Err("left out by CENDRE_MIX".to_owned());
             }
             let start = compiler::thread_ns();
+            entries::settle();
             let facts = env::facts_for(record, subject.globals, subject.builtins);
             let code = facts::code_facts(subject.code);
             let translated = guarded(|| {

@@ -13,7 +13,7 @@ use crate::config::{Config, Entries};
 use crate::gil::Gil;
 use crate::record::CodeRecord;
 use cendre_cpython::code::CodeObject;
-use cendre_cpython::{ffi, interp};
+use cendre_cpython::{ffi, interp, refcount};
 
 /// What is in use.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -43,16 +43,61 @@ pub unsafe fn kind() -> Kind {
 /// Name and reason, for `stats()`.
 ///
 /// # Safety
-/// The GIL is held.
+/// The GIL is held. May run Python code.
 pub unsafe fn describe() -> (&'static str, &'static str) {
     // SAFETY: the caller's contract.
-    let chosen = unsafe { CHOSEN.get() };
+    let chosen = unsafe {
+        settle();
+        CHOSEN.get()
+    };
     let name = match chosen.kind {
         Kind::None => "none",
         Kind::Executor => "executor",
         Kind::Vectorcall => "vectorcall",
     };
     (name, chosen.why)
+}
+
+const JIT_WINS: &str = "CPython's own JIT is on: its executors stay, ours are not installed";
+
+unsafe fn jit_is_on() -> bool {
+    // SAFETY: the GIL is held by all callers; the interpreter of the current thread is alive.
+    unsafe { *interp::jit(ffi::PyInterpreterState_Get()) != 0 }
+}
+
+/// Python's start switches its JIT on behind `site`, where `CENDRE=1` has switched us on already. So its own switch is read as it will read it.
+unsafe fn jit_will_be_on() -> bool {
+    // SAFETY: the GIL is held by all callers; the flags live as long as the interpreter.
+    let environment_counts = unsafe {
+        let flags = ffi::PySys_GetObject(c"flags".as_ptr());
+        let ignored =
+            if flags.is_null() { core::ptr::null_mut() } else { ffi::PyObject_GetAttrString(flags, c"ignore_environment".as_ptr()) };
+        let counts = !ignored.is_null() && ffi::PyObject_IsTrue(ignored) == 0;
+        refcount::xdecref(ignored);
+        ffi::PyErr_Clear();
+        counts
+    };
+    environment_counts && std::env::var_os("PYTHON_JIT").is_some_and(|v| !v.is_empty() && v.as_encoded_bytes().first() != Some(&b'0'))
+}
+
+/// Chooses again where CPython's JIT came on after us unforeseen (a build in which that is the default). Called before anything is compiled.
+///
+/// # Safety
+/// The GIL is held. May run Python code (`sys.monitoring`).
+pub unsafe fn settle() {
+    // SAFETY: the caller's contract.
+    unsafe {
+        if kind() != Kind::Executor || !jit_is_on() {
+            return;
+        }
+        *CHOSEN.get() = Chosen { kind: Kind::Vectorcall, why: JIT_WINS };
+        for record in crate::record::all() {
+            executor::detach_all(record);
+        }
+        // It was enabled for the other way in, so that all it can still lack is its audit hook.
+        let _ = vectorcall::enable();
+        monitor::enable();
+    }
 }
 
 /// Chooses by configuration and build, and switches the ways in on.
@@ -65,14 +110,14 @@ pub unsafe fn describe() -> (&'static str, &'static str) {
 pub unsafe fn enable(config: &Config) -> Result<(), String> {
     // SAFETY: the caller's contract; the interpreter of the current thread is alive.
     unsafe {
-        let jit_on = *interp::jit(ffi::PyInterpreterState_Get()) != 0;
+        let jit_on = jit_is_on() || jit_will_be_on();
         let built = executor::build_has_executors();
         let (kind, why) = match config.entries {
             Entries::Executor if !built => return Err("entries=executor: this CPython is built without its JIT".into()),
             Entries::Vectorcall => (Kind::Vectorcall, "asked for"),
             _ if !built => (Kind::Vectorcall, "this CPython is built without its JIT"),
             // Its traces would jump into our executors by a calling convention of their own.
-            _ if jit_on => (Kind::Vectorcall, "CPython's own JIT is on: its executors stay, ours are not installed"),
+            _ if jit_on => (Kind::Vectorcall, JIT_WINS),
             Entries::Executor => (Kind::Executor, "asked for"),
             Entries::Auto => (Kind::Executor, "CPython's JIT is built in and off"),
         };
