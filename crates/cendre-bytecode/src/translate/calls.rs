@@ -355,7 +355,7 @@ impl Translator<'_> {
         let site = i64::from(shape.site);
         let (op, imm) = if wide { (Op::AwaitWords, Imm::IntInt(site, form_of(i))) } else { (op, Imm::Int(site)) };
         let pair = self.emit_many(op, imm, &operands.args, operands.own, Some(state), 0);
-        self.ways_on(shape, &pair, wanted, self.known.finished)
+        self.ways_on(shape, &pair, wanted, Some(self.known.finished))
     }
 
     /// GET_ANEXT and the SEND behind it: an asynchronous generator that does not suspend is stepped without an object.
@@ -369,12 +369,12 @@ impl Translator<'_> {
         let state = self.raising();
         let imm = Imm::IntInt(i64::from(shape.site), form::ANEXT);
         let pair = self.emit_many(Op::AwaitWords, imm, &[iterator.v], 0, Some(state), 0);
-        // The object that CPython would have sent to is none that an END_SEND tells tools of.
-        self.ways_on(shape, &pair, None, self.known.none)
+        // Whether CPython would have sent to a coroutine, of which an END_SEND tells tools, is known when it was stepped.
+        self.ways_on(shape, &pair, None, None)
     }
 
-    /// Behind an awaited call. `receiver`: what lies below its value for tools that came meanwhile.
-    fn ways_on(&mut self, shape: AwaitShape, pair: &[Value], wanted: Option<Kind>, receiver: u64) -> Result<(), Refusal> {
+    /// Behind an awaited call. `receiver`: what lies below its value for tools that came meanwhile; the runtime says so where it is not known here.
+    fn ways_on(&mut self, shape: AwaitShape, pair: &[Value], wanted: Option<Kind>, receiver: Option<u64>) -> Result<(), Refusal> {
         let [tag, value] = *pair else { return Ok(()) };
         self.f.set_type(value, cendre_ir::Type::OBJECT);
         let done = self.value(Op::PtrIs, Imm::Int(0), &[tag], None);
@@ -392,7 +392,10 @@ impl Translator<'_> {
         }
         // Tools that were switched on meanwhile hear of what comes next, which is the END_SEND.
         let result = self.pop()?;
-        let receiver = self.const_obj(receiver);
+        let receiver = match receiver {
+            Some(known) => self.const_obj(known),
+            None => self.value(Op::Yielded, Imm::None, &[tag], None),
+        };
         self.stack.push(Val::object(receiver, false));
         self.stack.push(result);
         let at_end_send = self.state_at(shape.behind - 1);

@@ -154,7 +154,7 @@ pub unsafe fn send(ts: *mut ThreadState, a: *mut AsyncGenAsend, value: *mut PyOb
 }
 
 /// GET_ANEXT and the SEND behind it, in a frame that stands at the first; `None`: the ordinary way, nothing has happened. As `await_call` answers; what was yielded goes
-/// to `yielded_to`.
+/// to `yielded_to`, or what lies below a value.
 ///
 /// # Safety
 /// `iterator` is kept by the caller; a scratch word of the frame; the site is of its code; the GIL is held. Runs Python code.
@@ -181,7 +181,10 @@ pub unsafe fn next(
         let answer = unwrap(g, resume(ts, g, record, at, ffi::Py_None()));
         if answer.tag == answer::VALUE {
             (*site).finished += 1;
-            return Some(told(ts, fr, answer));
+            let answer = told(ts, fr, answer);
+            // The object that CPython would have sent to is none that an END_SEND tells tools of.
+            *yielded_to = ffi::Py_None();
+            return Some(answer);
         }
         if answer.tag != answer::OTHER {
             (*site).raised += 1;

@@ -12,6 +12,7 @@
 use super::asyncgen;
 use super::call::{self, Answer, Shell};
 use super::data::{self, AwaitSite};
+use super::finished;
 use super::run::{may_run, own_slots, run, track};
 use super::send::answer;
 use crate::binding::{self, Args, Bound};
@@ -21,6 +22,7 @@ use crate::ext;
 use crate::generators::ANY_GENERATOR;
 use crate::ops;
 use crate::record;
+use cendre_cpython::api;
 use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
@@ -309,6 +311,41 @@ impl Words {
         }
     }
 
+    /// CALL_FUNCTION_EX makes a tuple of any other iterable (`f(*(... for x in y))`) before it looks at the callable; so does this, where the items are neither
+    /// tuple nor list, which are taken as they are. False: an exception is set, and all that the call consumes is gone.
+    unsafe fn collect(&mut self, ts: *mut ThreadState) -> bool {
+        // SAFETY: as in `call`. What runs here runs above the words: they lie below the end of the frame.
+        unsafe {
+            if self.form != Form::Unpacked {
+                return true;
+            }
+            let items = *self.base.add(2);
+            if ffi::PyTuple_CheckExact(items) != 0 || ffi::PyList_CheckExact(items) != 0 {
+                return true;
+            }
+            if api::_Py_Check_ArgsIterable(ts, *self.base, items) < 0 {
+                // The ordinary call says so again.
+                ffi::PyErr_Clear();
+                return true;
+            }
+            let tuple = ffi::PySequence_Tuple(items);
+            if tuple.is_null() {
+                for n in [3, 2, 0] {
+                    if self.own >> n & 1 != 0 {
+                        refcount::xdecref(*self.base.add(n));
+                    }
+                }
+                return false;
+            }
+            *self.base.add(2) = tuple;
+            if self.own >> 2 & 1 != 0 {
+                refcount::decref(items);
+            }
+            self.own |= 1 << 2;
+            true
+        }
+    }
+
     /// Gives up what the call consumes besides its arguments and the callable. The words may be scratch for others by now.
     fn others(&self) -> [*mut PyObject; 2] {
         // SAFETY: as in `call`.
@@ -350,7 +387,10 @@ impl Words {
 pub unsafe extern "C" fn pass_call(ts: *mut ThreadState, fr: *mut Frame, form: i64, count: i64, own: u64) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
-        let words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
+        let mut words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
+        if !words.collect(ts) {
+            return BodyResult::new(body::RAISED, 0);
+        }
         let (others, callable) = (words.others(), words.callable());
         let made = match words.call(|f, args| ready(ts, f, args)) {
             Some(ready) => {
@@ -386,7 +426,10 @@ pub unsafe extern "C" fn await_words(
         if form == cendre_ir::form::ANEXT {
             return await_anext(ts, fr, site);
         }
-        let words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
+        let mut words = Words { base: Frame::stack_base(fr).cast(), count: count as usize, form: Form::of(form), own };
+        if !words.collect(ts) {
+            return BodyResult::new(answer::RAISED, 0);
+        }
         let (others, callable) = (words.others(), words.callable());
         if !site.is_null() && super::enabled() {
             let mut drop_others = || others.iter().for_each(|o| refcount::xdecref(*o));
@@ -406,7 +449,7 @@ pub unsafe extern "C" fn await_words(
     }
 }
 
-/// GET_ANEXT and the SEND behind it.
+/// GET_ANEXT and the SEND behind it. With a value goes, in word 0, what an END_SEND is to find below it (immortal).
 unsafe fn await_anext(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite) -> BodyResult {
     // SAFETY: as in `await_words`, with the iterator as the one operand, which stays the caller's.
     unsafe {
@@ -415,6 +458,21 @@ unsafe fn await_anext(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite
         if !site.is_null() {
             if let Some(answer) = asyncgen::next(ts, fr, site, iterator, base) {
                 return answer;
+            }
+            if super::enabled()
+                && let Some(f) = ops::anext_function(iterator)
+            {
+                // Whatever runs may change the class.
+                refcount::incref(f.cast());
+                let outcome = start(ts, fr, site, f, &call::positional(&raw const iterator, 1, 0), &mut || {});
+                refcount::decref(f.cast());
+                if let Some(outcome) = outcome {
+                    let answer = conclude(fr, site, base, outcome);
+                    if answer.tag == answer::VALUE {
+                        *base = finished::finished().unwrap_or(ffi::Py_None());
+                    }
+                    return answer;
+                }
             }
             (*site).declined += 1;
         }

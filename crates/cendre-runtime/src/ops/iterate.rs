@@ -109,6 +109,22 @@ pub(crate) unsafe fn anext(ts: *mut ThreadState, iterator: *mut PyObject) -> *mu
 /// The coroutine of `__anext__`, where a class has that as a compiled coroutine function: it is its own awaitable, and the slot would only make it. Null for an
 /// exception; `None`: ask the slot, nothing has happened.
 unsafe fn anext_of_class(ts: *mut ThreadState, iterator: *mut PyObject) -> Option<*mut PyObject> {
+    // SAFETY: a live object.
+    unsafe {
+        let f = anext_function(iterator)?;
+        // Names of the object that is used again may go, and whatever that runs may change the class.
+        refcount::incref(f.cast());
+        let made = coro::call::created(ts, f, &coro::call::positional(&raw const iterator, 1, 0));
+        decref(f.cast());
+        made
+    }
+}
+
+/// The coroutine function that GET_ANEXT calls, where a class has that as its `__anext__`: borrowed from the class.
+///
+/// # Safety
+/// A live object; the GIL is held.
+pub(crate) unsafe fn anext_function(iterator: *mut PyObject) -> Option<*mut FunctionObject> {
     static NAME: Gil<*mut PyObject> = Gil::new(core::ptr::null_mut());
     // SAFETY: a live object; CPython has the name interned for good. A class made by `class` whose attribute is a function has the slot that calls it.
     unsafe {
@@ -129,14 +145,7 @@ unsafe fn anext_of_class(ts: *mut ThreadState, iterator: *mut PyObject) -> Optio
             return None;
         }
         let f: *mut FunctionObject = f.cast();
-        if (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::COROUTINE == 0 {
-            return None;
-        }
-        // Names of the object that is used again may go, and whatever that runs may change the class.
-        refcount::incref(f.cast());
-        let made = coro::call::created(ts, f, &coro::call::positional(&raw const iterator, 1, 0));
-        decref(f.cast());
-        made
+        ((*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::COROUTINE != 0).then_some(f)
     }
 }
 

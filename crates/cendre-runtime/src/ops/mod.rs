@@ -72,7 +72,7 @@ pub mod vector;
 
 pub(crate) use calls::{op_call, op_call_function_ex, op_call_kw, unpacking};
 pub use exceptions::{add_traceback, raised_again, traceback_here};
-pub(crate) use iterate::anext;
+pub(crate) use iterate::{anext, anext_function};
 pub(crate) use stack::{drop_to, push, run_op};
 
 use std::sync::OnceLock;
