@@ -99,6 +99,116 @@ def test_compiled_by_a_callee_in_the_middle(entries):
     support.same(COMPILED_INSIDE, entries=entries)
 
 
+RAISES_INSIDE = """
+import traceback
+class Ends:
+    def __init__(self, n): self.n = n
+    def __del__(self): print("end", self.n)
+def behind(f, key):
+    kept = Ends(1)
+    found = [f(i) for i in range(5)]
+    return {}[
+        key]
+def within(f, key):
+    kept = Ends(2)
+    return [{0: f(i) * 2, 2: 1, 4: 2}[
+        key if i > 3 else 0] for i in range(5)]
+def nested(f, key):
+    kept = Ends(3)
+    found = {f(i): {f(j) for j in range(2)} for i in range(5)}
+    return found[
+        key]
+def caught(f, key):
+    kept = Ends(4)
+    try:
+        found = [f(i) for i in range(5)]
+        found[0] = {}[key]
+    except KeyError as error:
+        return repr(error)
+def done(f, key):
+    return [f(i) for i in range(5)], key
+for function in (behind, within, nested, caught, done):
+    def f(i):
+        if i == 2: compiled(function)
+        return i
+    for _ in range(3):
+        try:
+            print(function.__name__, function(f, "absent"))
+        except KeyError as error:
+            print(traceback.format_exc())
+            inner = error.__traceback__.tb_next
+            print(inner.tb_lineno, inner.tb_lasti, inner.tb_frame.f_lineno, inner.tb_next, list(inner.tb_frame.f_locals))
+            error = inner = None
+print("over")
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_raising_after_an_entry_within_a_comprehension(entries):
+    """The only RERAISE of such a function is the comprehension's, which takes no offset, and the only handler too."""
+    support.same(RAISES_INSIDE, entries=entries)
+
+
+RAISES_WATCHED = """
+monitoring = sys.monitoring
+events = monitoring.events
+monitoring.use_tool_id(2, "test")
+log = []
+for name in ("RAISE", "EXCEPTION_HANDLED", "PY_UNWIND", "PY_RETURN"):
+    def callback(code, at, what, name=name): log.append((name, code.co_name, type(what).__name__))
+    monitoring.register_callback(2, getattr(events, name), callback)
+def loop(f):
+    out = []
+    for i in range(8):
+        try:
+            out.append(f(i))
+        except KeyError as e:
+            out.append(e.args)
+    return out
+def bare(f):
+    out = []
+    for i in range(8):
+        out.append(f(i))
+    return out
+def comprehension(f):
+    out = [f(i) for i in range(8)]
+    return out
+def deep(f):
+    out = []
+    for i in range(8):
+        try:
+            with memoryview(b""):
+                out.append(f(i))
+        finally:
+            out.append("finally")
+    return out
+for function in (loop, bare, comprehension, deep):
+    def f(i):
+        if i == 2: compiled(function)
+        if i == 5:
+            monitoring.set_events(2, events.RAISE | events.EXCEPTION_HANDLED | events.PY_UNWIND | events.PY_RETURN)
+            raise KeyError(i)
+        return i
+    for _ in range(2):
+        try:
+            print(function.__name__, function(f))
+        except KeyError as error:
+            tb = error.__traceback__
+            while tb:
+                print(tb.tb_lineno, tb.tb_frame.f_lineno)
+                tb = tb.tb_next
+        monitoring.set_events(2, 0)
+        print(*log, sep="\\n")
+        log.clear()
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_a_callee_that_brings_a_tool_and_raises(entries):
+    """The handler stands in the frame that was entered in the middle of its loop."""
+    support.same(RAISES_WATCHED, entries=entries)
+
+
 WAYS = """
 import functools, operator, threading, weakref
 def add(a, b=5):
@@ -300,6 +410,31 @@ print("ok")
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_compile_never_and_disable(entries):
     assert support.python(NEVER, entries=entries).strip() == "ok"
+
+
+LOOPS_OF_C = """
+def numbers(stop):
+    for i in range(6):
+        if i == stop and jit: cendre.disable()
+        yield i
+def unpacked(stop): return [*numbers(stop)]
+def called(stop): return max(*numbers(stop))
+for again in range(3):
+    for take in (list, unpacked, called, tuple, set, sum, enumerate, lambda n: [*map(str, n)]):
+        if jit: cendre.enable()
+        compiled(numbers)
+        if take in (unpacked, called):
+            compiled(take)
+            print([take(stop) for stop in (9, 2, 3)])
+        else:
+            print([list(got) if hasattr(got := take(numbers(stop)), "__next__") else got for stop in (9, 2, 3)])
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_switched_off_while_c_code_loops_over_a_generator(entries):
+    """`list(generator)` fetches `tp_iternext` once: ours goes on forwarding after it is out of the slot."""
+    support.same(LOOPS_OF_C, entries=entries)
 
 
 FIRST = """

@@ -181,6 +181,38 @@ def test_tools_switched_on_in_the_middle(how, entries):
     support.same(VICTIMS + SWITCHED.replace("HOWS", f"({how},)"), entries=entries)
 
 
+OPCODES = """
+def numbers(n):
+    for i in range(n):
+        yield i
+def traced(n):
+    log = []
+    def tracer(frame, event, arg):
+        if frame.f_code is numbers.__code__:
+            frame.f_trace_opcodes, frame.f_trace_lines = True, False
+            log.append((event, frame.f_lasti))
+        return tracer
+    sys.settrace(tracer)
+    try:
+        return list(numbers(n)), log
+    finally:
+        sys.settrace(None)
+for _ in range(3): list(numbers(3))
+print(traced(2))
+compiled(numbers)
+print(traced(2))
+print(list(numbers(2)))
+print(traced(2))
+print(traced(2))
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_opcodes_traced_before_and_after_compiling(entries):
+    """A second listener makes CPython forget who listens to which instruction; our events of generators are one (`vectorcall`)."""
+    support.same(OPCODES, entries=entries)
+
+
 BREAKPOINT = """
 import bdb, sys
 def debugged(n):

@@ -148,3 +148,27 @@ def test_every_guard_fails(entries):
         print(sum(f(n) for n in range(100)), 0 < jit.stats()["left_forced"] <= 1000)
     """, entries=entries, CENDRE_FORCE_LEAVES="1", CENDRE_THRESHOLD="4294967295")
     assert out == f"{sum(range(100)) + 300} True\n"
+
+
+@pytest.mark.parametrize("every", ["2", "3", "5", "9"])
+def test_a_list_is_left_between_its_items(every):
+    """`a, b, c = items` reads an item at a time: a guard that fails behind the first must not keep it."""
+    support.python("""
+        dead = 0
+        class N:
+            def __del__(self):
+                global dead
+                dead += 1
+        def unpack():
+            a, b, c = [N(), N(), N()]
+            match [N(), N(), c]:
+                case [d, e, f]:
+                    return f is c
+        for _ in range(100):
+            unpack()
+        compiled(unpack)
+        for n in range(100, 1100):
+            assert dead == 5 * n, (n, dead)
+            assert unpack()
+        assert jit.stats()["left_forced"] > 100, jit.stats()
+    """, CENDRE_FORCE_LEAVES=every, CENDRE_THRESHOLD="4294967295")

@@ -17,6 +17,7 @@ use cendre_cpython::code::CodeObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::Frame;
+use cendre_cpython::monitoring::CoMonitoringData;
 use cendre_cpython::refcount;
 
 /// The one reason of a refusal that does not last.
@@ -91,6 +92,21 @@ struct Lines {
     data: [u8; 1],
 }
 
+/// The opcode of a code unit without the one for events of lines.
+///
+/// # Safety
+/// The monitoring data of a code object which has the unit, and in it the opcode.
+pub unsafe fn under_line(data: *mut CoMonitoringData, unit: usize, op: u8) -> u8 {
+    // SAFETY: the table of lines, where it exists, has an entry for each code unit.
+    unsafe {
+        let lines = (*data).lines.cast::<Lines>();
+        if op != cendre_bytecode::Opcode::InstrumentedLine as u8 || lines.is_null() {
+            return op;
+        }
+        *(&raw const (*lines).data).cast::<u8>().add(unit * usize::from((*lines).bytes_per_entry))
+    }
+}
+
 /// Puts the instructions back that tools replaced: code stays instrumented after a tool has gone, until it is run again.
 #[expect(clippy::indexing_slicing, reason = "`unit` is inside the code")]
 unsafe fn undo_instrumentation(code: *mut CodeObject, bytes: &mut [u8]) {
@@ -98,13 +114,10 @@ unsafe fn undo_instrumentation(code: *mut CodeObject, bytes: &mut [u8]) {
     // SAFETY: the tables of the monitoring data, where they exist, have an entry for each code unit.
     unsafe {
         let data = (*code)._co_monitoring;
-        let (lines, each) = ((*data).lines.cast::<Lines>(), (*data).per_instruction_opcodes);
+        let each = (*data).per_instruction_opcodes;
         let mut unit = 0;
         while unit * 2 < bytes.len() {
-            let mut op = bytes[unit * 2];
-            if op == Opcode::InstrumentedLine as u8 && !lines.is_null() {
-                op = *(&raw const (*lines).data).cast::<u8>().add(unit * usize::from((*lines).bytes_per_entry));
-            }
+            let mut op = under_line(data, unit, bytes[unit * 2]);
             if op == Opcode::InstrumentedInstruction as u8 && !each.is_null() {
                 op = *each.add(unit);
             }

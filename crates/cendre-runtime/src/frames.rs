@@ -18,6 +18,7 @@ use cendre_bytecode::{ExceptionTable, Opcode};
 use cendre_cpython::api;
 use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::frameobject::FrameObject;
 use cendre_cpython::funcobject::FunctionObject;
 use cendre_cpython::interpframe::{Frame, frame_owner};
 use cendre_cpython::refcount;
@@ -467,22 +468,51 @@ pub unsafe fn send_to_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
     }
 }
 
-/// Whether [`send_to_reraise`] would find one.
+/// As [`send_to_reraise`] for an exception whose traceback entry was made, if need be at a RERAISE elsewhere that takes no offset: code
+/// whose only handlers put locals of comprehensions back has no other.
+///
+/// # Safety
+/// `fr` is the running frame of the interpreter and an exception is set; the GIL is held.
+pub unsafe fn send_to_any_reraise(fr: *mut Frame) -> Option<*mut CodeUnit> {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let code = (*fr).code();
+        if reraise_without_handler(code, Frame::instr_index(fr) as u32).is_some() {
+            return send_to_reraise(fr);
+        }
+        let unit = uncaught_reraise(code, |_, _| true)?.0;
+        // The frame ends at that RERAISE. Its object, which the traceback has, goes on to say the line.
+        if let Some(object) = (*fr).frame_obj.cast::<FrameObject>().as_mut() {
+            object.f_lineno = ffi::PyCode_Addr2Line(code.cast(), Frame::instr_index(fr) as i32 * 2);
+        }
+        ops::drop_to(fr, 0);
+        ops::push(fr, StackRef::from_steal(ffi::PyErr_GetRaisedException()));
+        Some(CodeObject::units(code).add(unit as usize))
+    }
+}
+
+/// Whether [`send_to_any_reraise`] would find one.
 ///
 /// # Safety
 /// `fr` is the running frame of the interpreter; the GIL is held.
 pub unsafe fn has_reraise(fr: *mut Frame) -> bool {
     // SAFETY: the caller's contract.
-    unsafe { reraise_without_handler((*fr).code(), Frame::instr_index(fr) as u32).is_some() }
+    unsafe { uncaught_reraise((*fr).code(), |_, _| true).is_some() }
 }
 
 /// A RERAISE that nothing handles: the one at `here`, or one that takes the instruction's offset from the stack.
 unsafe fn reraise_without_handler(code: *mut CodeObject, here: u32) -> Option<(u32, u32)> {
     // SAFETY: a live code object.
+    unsafe { uncaught_reraise(code, |offset, arg| offset == here && arg == 0 || arg > 0) }
+}
+
+/// The first RERAISE that nothing handles and that is of use by its unit and argument: where it starts, and its argument.
+unsafe fn uncaught_reraise(code: *mut CodeObject, of_use: impl Fn(u32, u32) -> bool) -> Option<(u32, u32)> {
+    // SAFETY: a live code object.
     let (bytes, table) = unsafe { (driver::code_bytes(code), exception_table(code)?) };
     let instructions = cendre_bytecode::decode(&bytes, &no_executors).ok()?;
-    let uncaught = |i: &&cendre_bytecode::Instr| i.base == Opcode::Reraise && table.lookup(i.offset).is_none();
-    instructions.iter().filter(uncaught).find(|i| i.offset == here && i.arg == 0 || i.arg > 0).map(|i| (i.start, i.arg))
+    let found = instructions.iter().find(|i| i.base == Opcode::Reraise && table.lookup(i.offset).is_none() && of_use(i.offset, i.arg))?;
+    Some((found.start, found.arg))
 }
 
 /// `finish_call`: a direct call of compiled code whose callee did not just return.

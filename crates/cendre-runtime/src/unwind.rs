@@ -44,6 +44,23 @@ unsafe fn tools(ts: *mut ThreadState, event: c_int) -> u8 {
 pub unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
     // SAFETY: the caller's contract.
     unsafe {
+        match to_handler(ts, fr) {
+            None => true,
+            Some(unit) => {
+                tell(ts, fr, event::PY_UNWIND, unit);
+                false
+            }
+        }
+    }
+}
+
+/// [`raised`] without the event of a frame that ends: none where a handler takes the exception, else the unit of that event.
+///
+/// # Safety
+/// As for [`raised`].
+pub unsafe fn to_handler(ts: *mut ThreadState, fr: *mut Frame) -> Option<u32> {
+    // SAFETY: the caller's contract.
+    unsafe {
         let mut unit = Frame::instr_index(fr) as u32;
         if ops::raised_again(ts, fr) {
             tell(ts, fr, event::RERAISE, unit);
@@ -56,8 +73,7 @@ pub unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
         loop {
             let Some(handler) = table.as_ref().and_then(|t| t.lookup(unit)) else {
                 ops::drop_to(fr, 0);
-                tell(ts, fr, event::PY_UNWIND, unit);
-                return false;
+                return Some(unit);
             };
             ops::drop_to(fr, handler.depth as usize);
             if handler.lasti {
@@ -69,7 +85,7 @@ pub unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
             if tell(ts, fr, event::EXCEPTION_HANDLED, handler.target) {
                 refcount::xdecref(ffi::PyErr_GetRaisedException());
                 (*fr).instr_ptr = CodeObject::units(code).add(handler.target as usize);
-                return true;
+                return None;
             }
             // A tool raised: the interpreter, which stands before the handler now, looks one unit before.
             unit = handler.target.saturating_sub(1);

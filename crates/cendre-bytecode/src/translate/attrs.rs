@@ -473,13 +473,17 @@ impl Translator<'_> {
             let same = self.value(Op::ICmp, Imm::Cond(Cond::Eq), &[size, wanted], None);
             self.emit(Op::GuardTrue, Imm::None, &[same], 0, Some(state));
             self.pop()?;
+            // All are read before the first is owned: reading from a list may leave, by its state without what is owned here.
+            let mut items = Vec::with_capacity(n);
             for k in (0..n).rev() {
-                let item = if class == self.known.tuple {
+                items.push(if class == self.known.tuple {
                     self.value(Op::TupleItem, Imm::Int(k as i64), &[o], None)
                 } else {
                     let at = self.const_int(k as i64);
                     self.value(Op::ListGet, Imm::None, &[o, at], Some(state))
-                };
+                });
+            }
+            for item in items {
                 let item = self.duplicate(Val::object(item, false));
                 self.stack.push(item);
             }

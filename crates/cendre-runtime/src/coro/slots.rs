@@ -31,7 +31,7 @@ const RESUME_DEPTH1: u8 = 4;
 type Finalizer = unsafe extern "C" fn(*mut PyObject);
 type Method = unsafe extern "C" fn(*mut PyObject, *mut PyObject) -> *mut PyObject;
 
-/// What was found there; None: not taken over.
+/// What was found there. It stays known after `disable`: a loop of C code that fetched a slot before (`list(generator)`) goes on calling ours.
 struct Originals {
     gen_send: Option<SendFunc>,
     coro_send: Option<SendFunc>,
@@ -39,6 +39,8 @@ struct Originals {
     gen_finalize: Option<Finalizer>,
     gen_method: Option<Method>,
     coro_method: Option<Method>,
+    /// Ours are in the slots.
+    taken: bool,
     /// Forward only.
     off: bool,
 }
@@ -50,6 +52,7 @@ static ORIGINALS: Gil<Originals> = Gil::new(Originals {
     gen_finalize: None,
     gen_method: None,
     coro_method: None,
+    taken: false,
     off: true,
 });
 
@@ -72,9 +75,10 @@ pub unsafe fn enable() -> Result<(), String> {
         }
         let o = ORIGINALS.get();
         o.off = false;
-        if o.gen_send.is_some() {
+        if o.taken {
             return Ok(());
         }
+        o.taken = true;
         // Both types may share one table of slots: read everything before the first store.
         o.gen_send = (*gen_async).am_send;
         o.coro_send = (*coro_async).am_send;
@@ -101,7 +105,7 @@ pub unsafe fn disable() {
     unsafe {
         let o = ORIGINALS.get();
         o.off = true;
-        let (Some(gen_next), Some(gen_method), Some(coro_method)) = (o.gen_next, o.gen_method, o.coro_method) else {
+        let (true, Some(gen_method), Some(coro_method)) = (o.taken, o.gen_method, o.coro_method) else {
             return;
         };
         let (gen_type, coro_type) = (&raw mut ffi::PyGen_Type, &raw mut ffi::PyCoro_Type);
@@ -120,11 +124,11 @@ pub unsafe fn disable() {
         }
         (*gen_async).am_send = o.gen_send;
         (*coro_async).am_send = o.coro_send;
-        (*gen_type).tp_iternext = Some(gen_next);
+        (*gen_type).tp_iternext = o.gen_next;
         (*gen_type).tp_finalize = o.gen_finalize;
         (*gen_def).ml_meth.PyCFunction = gen_method;
         (*coro_def).ml_meth.PyCFunction = coro_method;
-        (o.gen_send, o.coro_send, o.gen_next, o.gen_method, o.coro_method) = (None, None, None, None, None);
+        o.taken = false;
     }
 }
 

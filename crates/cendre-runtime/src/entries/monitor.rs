@@ -13,10 +13,13 @@ use crate::gil::Gil;
 use crate::ops;
 use crate::record::{self, CodeRecord};
 use crate::stats::{self, Counter};
+use crate::unwind;
+use cendre_bytecode::Opcode;
 use cendre_cpython::code::{CodeObject, co_flags};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::methodobject::CFunctionObject;
+use cendre_cpython::monitoring::event;
 use cendre_cpython::refcount;
 use cendre_cpython::stackref::StackRef;
 use cendre_cpython::tstate::{ThreadState, WHAT_EVENT_NONE, eval_breaker};
@@ -136,8 +139,36 @@ pub unsafe fn disable() {
 unsafe fn set_events(code: *mut CodeObject, events: c_int) {
     // SAFETY: a live code object; the GIL is held.
     unsafe {
+        keep_instruction_events(code);
         let args = ffi::Py_BuildValue(c"(iOi)".as_ptr(), *TOOL.get(), code.cast::<PyObject>(), events);
         monitoring(c"set_local_events", args);
+        keep_instruction_events(code);
+    }
+}
+
+/// Makes the table of who listens to each instruction, as long as CPython has not.
+///
+/// It makes one when an event gets a second listener, as ours often is, and begins it with nobody, although events of instructions may be on:
+/// these are told no more, and since they count as on, never switched on again. (A tracer's, `f_trace_opcodes`, stay on when it has
+/// gone, until the code runs.) With a table that is there already nothing is lost.
+#[expect(clippy::indexing_slicing, reason = "events are below the number of tools' rows")]
+unsafe fn keep_instruction_events(code: *mut CodeObject) {
+    // SAFETY: a live code object; the GIL is held. The table has an entry for each code unit and is CPython's from then on, which frees it.
+    unsafe {
+        let data = (*code)._co_monitoring;
+        if data.is_null() || !(*data).per_instruction_tools.is_null() {
+            return;
+        }
+        let table = ffi::PyMem_Malloc(CodeObject::len(code)).cast::<u8>();
+        if table.is_null() {
+            return;
+        }
+        let listeners = (*data).active_monitors.tools[event::INSTRUCTION as usize];
+        for unit in 0..CodeObject::len(code) {
+            let opcode = driver::under_line(data, unit, (*CodeObject::units(code).add(unit)).opcode());
+            *table.add(unit) = if opcode == Opcode::InstrumentedInstruction as u8 { listeners } else { 0 };
+        }
+        (*data).per_instruction_tools = table;
     }
 }
 
@@ -250,19 +281,35 @@ unsafe fn enter(ts: *mut ThreadState, fr: *mut Frame, record: *mut CodeRecord, u
             body::LEAVE => driver::left(record, result.value),
             _ => {
                 stats::count(Counter::Raises);
-                // The interpreter looks for a handler where the event lies: send it to a RERAISE that has none. Code without one has no
-                // handlers either; there it may raise, and adds the traceback entry by itself.
-                if frames::has_reraise(fr) {
-                    ops::add_traceback(ts, fr);
-                }
-                match frames::send_to_reraise(fr) {
-                    Some(next) => (*fr).instr_ptr = next,
-                    None => fine = false,
-                }
+                fine = raised(ts, fr);
             }
         }
         (*ts).tracing = tracing;
         (*ts).what_event = what;
         fine
+    }
+}
+
+/// The body has raised: the interpreter goes on at the handler, or at a RERAISE without one. False: it may look for a handler itself.
+///
+/// It would look where the event lies. Code without such a RERAISE has no handlers either; there it may raise, and adds the traceback
+/// entry by itself.
+unsafe fn raised(ts: *mut ThreadState, fr: *mut Frame) -> bool {
+    // SAFETY: as in `on_event`; an exception is set, the stack is in memory.
+    unsafe {
+        if !frames::has_reraise(fr) {
+            return false;
+        }
+        if !unwind::watched(ts) {
+            ops::add_traceback(ts, fr);
+        } else if unwind::to_handler(ts, fr).is_none() {
+            // A tool came while the body ran, which left the handler to us.
+            return true;
+        }
+        match frames::send_to_any_reraise(fr) {
+            Some(next) => (*fr).instr_ptr = next,
+            None => return false,
+        }
+        true
     }
 }
