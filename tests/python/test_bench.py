@@ -2,6 +2,7 @@
 
 Invariant: nothing here depends on how fast anything is. What the rows mean: docs/benchmarks.md.
 """
+import asyncio
 import importlib.util
 import json
 import os
@@ -14,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cendre.bench import __main__ as command
-from cendre.bench import estimate, plot, registry, report, results, runner
+from cendre.bench import estimate, plot, registry, report, results, runner, tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -321,3 +322,20 @@ def test_suite_collects_what_a_benchmark_would_time(tmp_path, monkeypatch):
     assert sys.modules["pyperf"].done == [(1, 3), (7, 8), (1, 9)]
     with pytest.raises(whole_suite.Missing):
         whole_suite.collect("none")
+
+
+@pytest.mark.parametrize("factory", [None, asyncio.eager_task_factory])
+def test_every_row_of_tasks_ends(factory):
+    with asyncio.Runner() as runner:
+        runner.get_loop().set_task_factory(factory)
+        for function, arguments, _ in tasks.ROWS.values():
+            runner.run(function(*arguments))
+
+
+def test_tasks_command(tmp_path, capsys):
+    out = tmp_path / "figures.json"
+    assert command.main(["async", "--only", "3 deep, 10 %", "--rounds", "1", "--json", str(out)]) == 0
+    figures = json.loads(out.read_text())
+    assert set(figures.pop("memory")) == set() and list(figures) == ["awaits 3 deep, 10 % wait"]
+    assert set(figures["awaits 3 deep, 10 % wait"]) == set(tasks.CONFIGURATIONS)
+    assert "tasks family" in capsys.readouterr().out

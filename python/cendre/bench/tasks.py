@@ -32,6 +32,9 @@ CONFIGURATIONS = {
 BUDGETS = {f"tasks family, {ms} ms": (f"family {ms}", {}) for ms in (0.1, 0.5, 1, 5)}
 
 
+PERCENT = (0, 1, 10, 100)
+
+
 async def child(n):
     return n
 
@@ -102,16 +105,15 @@ async def callbacks(n):
     await done
 
 
-async def beside(n, rounds):
-    """A gather of ten next to a hundred tasks that are always ready."""
+async def beside(n, fan_out, children, rounds):
+    """Fan-outs next to tasks that are always ready."""
     stop = []
 
     async def ready():
         while not stop:
             await asyncio.sleep(0)
     tasks = [asyncio.create_task(ready()) for _ in range(n)]
-    for _ in range(rounds):
-        await asyncio.gather(*[child(i) for i in range(10)])
+    await fan_out(children, rounds)
     stop.append(True)
     await asyncio.gather(*tasks)
 
@@ -121,6 +123,32 @@ async def tree(width, depth):
         if level:
             await asyncio.gather(*[node(level - 1) for _ in range(width)])
     await node(depth)
+
+
+async def leaf(every, i):
+    if every and i % every == 0:
+        await asyncio.sleep(0)
+    return i
+
+
+async def level(left, every, i):
+    if left > 1:
+        return await level(left - 1, every, i)
+    return await leaf(every, i)
+
+
+async def awaits(depth, percent, n):
+    """Calls awaited so deep, of which so many wait for a turn of the loop at their end. No child is made."""
+    every = 100 // percent if percent else 0
+    for i in range(n):
+        await level(depth, every, i)
+
+
+async def partly(percent, rounds):
+    """A gather of a hundred, of which so many wait for a turn of the loop."""
+    every = 100 // percent if percent else 0
+    for _ in range(rounds):
+        await asyncio.gather(*[leaf(every, i) for i in range(100)])
 
 
 # name -> (function, arguments, operations)
@@ -136,7 +164,10 @@ ROWS = {
     "queue of one place": (queue, (2000, 1), 2000),
     "queue of 100 places": (queue, (4000, 100), 4000),
     "call_soon": (callbacks, (4000,), 4000),
-    "gather of 10 beside 100 ready tasks": (beside, (100, 20), 200),
+    **{f"{name} of {n:,} beside 100 ready tasks".replace(",", " "): (beside, (100, fan_out, n, rounds), n * rounds)
+       for name, fan_out in (("gather", gather), ("TaskGroup", group)) for n, rounds in ((10, 20), (1000, 2))},
+    **{f"gather of 100, {percent} % wait": (partly, (percent, 40), 4000) for percent in PERCENT},
+    **{f"awaits {depth} deep, {percent} % wait": (awaits, (depth, percent, 4000), 4000) for depth in (1, 3, 10) for percent in PERCENT},
 }
 
 
