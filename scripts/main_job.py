@@ -105,11 +105,16 @@ def describe(stats, functions):
     if calls is None or finished is None:
         yield "awaited calls   not reported"
         return
-    share = f" ({100 * finished / calls:.1f} %)" if calls else ""
+    other = stats.get("awaited_other", 0)  # Answered with a Future, say: there was no coroutine to build.
+    none_built = finished + other
+    share = f" ({100 * none_built / calls:.1f} %)" if calls else ""
     yield f"awaited calls   {calls}"
-    yield f"  no coroutine object built  {finished}{share}"
-    if "awaited_suspended" in stats:
-        yield f"  suspended, object built    {stats['awaited_suspended']}"
+    yield f"  no coroutine object built  {none_built}{share}" + (f", {other} of them for what is no coroutine" if other else "")
+    suspended, declined = stats.get("awaited_suspended"), stats.get("awaited_declined", 0) - other
+    if suspended is not None:
+        yield f"  suspended, object built    {suspended}"
+    if declined > 0:
+        yield f"  object built all the same  {declined} (mostly before what they called was compiled)"
 
 
 def do_job(name, title, arguments, folder):

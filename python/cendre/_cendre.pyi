@@ -31,7 +31,7 @@ class FunctionRecord(TypedDict):
     compiles: NotRequired[int]  # More than one when guards that failed too often became generic.
     raises: NotRequired[int]  # Times that the compiled body ended with an exception.
     leaves: list[tuple[int, str, int]]  # Line, reason, count.
-    awaits: list[tuple[int, int, int, int]]  # Line, calls, finished at once, suspended.
+    awaits: list[tuple[int, int, int, int, int]]  # Line, calls, finished at once, suspended, answered with what is no coroutine.
 
 def enable(config: Config, /) -> None:
     """Switches cendre on with these settings, or changes them."""

@@ -138,8 +138,7 @@ def _process(report, paint):
     yield f"  compiled code was left for the interpreter {_times(leaves)}" if leaves else \
         "  compiled code was never left for the interpreter"
     if awaits:
-        calls, finished, suspended = (sum(site[i] for site in awaits) for i in (1, 2, 3))
-        yield f"  awaited calls: {_number(calls)}: {_number(finished)} finished at once, {_number(suspended)} suspended"
+        yield "  awaited calls: " + _await(*(sum(site[i] for site in awaits) for i in (1, 2, 3, 4)), ":")
     yield from _tasks(report.get("tasks") or {}, paint)
     yield from _sites(report.get("sites") or [], paint)
 
@@ -237,9 +236,13 @@ def _function(f, paint):
     yield "    " + "; ".join([state, *counts])
     for line, reason, count in sorted(f["leaves"], key=lambda leave: (-leave[2], leave[0])):
         yield f"    line {line}: left {_times(count)}: {reason}"
-    for line, calls, finished, suspended in sorted(f["awaits"]):
-        yield (f"    line {line}: await: {_number(calls)} calls, {_number(finished)} finished at once, "
-               f"{_number(suspended)} suspended")
+    for line, *counts in sorted(f["awaits"]):
+        yield f"    line {line}: await: " + _await(*counts, " calls,")
+
+
+def _await(calls, finished, suspended, other, behind):
+    words = f"{_number(calls)}{behind} {_number(finished)} finished at once, {_number(suspended)} suspended"
+    return words + (f", {_number(other)} gave what is no coroutine" if other else "")
 
 
 def _where(file, line):

@@ -155,7 +155,7 @@ drive(total(It(20, count)))
 print(len(made), sum(made))
 if jit:
     for _ in range(10): drive(total(It(9))), drive(total(It(9, suspend)))
-    print(record(total)["awaits"][0][1:])
+    print(record(total)["awaits"][0][1:4])
 """
 
 

@@ -370,18 +370,19 @@ def test_report_as_text():
          "leaves": [], "awaits": []},
         {"name": "quick", "file": "app.py", "line": 1, "state": "compiled", "reason": None, "calls": 12345,
          "samples": 0, "compiles": 2, "raises": 1,
-         "leaves": [[2, "not an int", 1], [3, "overflow", 20]], "awaits": [[4, 30, 20, 10]]}]}
+         "leaves": [[2, "not an int", 1], [3, "overflow", 20]], "awaits": [[4, 30, 20, 6, 0], [7, 5, 2, 0, 3]]}]}
     assert _report.text([report]) == textwrap.dedent("""\
         cendre: app.py (process 12)
           functions seen: 3 (1 compiled, 1 cold, 1 refused)
           compiled code was left for the interpreter 21 times
-          awaited calls: 30: 20 finished at once, 10 suspended
+          awaited calls: 35: 22 finished at once, 6 suspended, 3 gave what is no coroutine
 
         quick  app.py:1
             compiled; 12 345 calls; compiled 2 times in all; raised once
             line 3: left 20 times: overflow
             line 2: left once: not an int
-            line 4: await: 30 calls, 20 finished at once, 10 suspended
+            line 4: await: 30 calls, 20 finished at once, 6 suspended
+            line 7: await: 5 calls, 2 finished at once, 0 suspended, 3 gave what is no coroutine
 
         slow  app.py:5
             not compiled: uses eval; 4 calls

@@ -395,7 +395,7 @@ for way in WAYS:
     for _ in range(100): drive(way(2))
     for _ in range(50): drive(way(3, suspend))
 for way in WAYS:
-    (line, calls, finished, suspended), = record(way)["awaits"]
+    (line, calls, finished, suspended, other), = record(way)["awaits"]
     print(way.__name__, calls, finished, suspended)
 """
 
@@ -464,7 +464,7 @@ for _ in range(20_000):     # the compiler has a budget: a share of the time tha
     if jit.is_compiled(cold) and jit.is_compiled(cold_wrapper): break
 jit.reset_stats()
 drive(hot(1000))
-(line, calls, finished, suspended), = record(hot)["awaits"]
+(line, calls, finished, suspended, other), = record(hot)["awaits"]
 print(calls, finished > 500)        # an event that waits may decline some
 """
 

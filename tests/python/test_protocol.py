@@ -196,10 +196,10 @@ def test_callee_is_told_that_it_is_awaited(example):
 r = ext.Ready()
 jit.reset_stats()
 print([drive(once(r, i))[1] for i in range(5)], r.awaited, r.called, r.declined)
-print([row[1:] for row in record(once)["awaits"]])
+print([row[1:4] for row in record(once)["awaits"]])
 r = ext.Ready(suspend)
 print(drive(once(r, 1))[0], r.awaited, r.called)
-print([row[1:] for row in record(once)["awaits"]])
+print([row[1:4] for row in record(once)["awaits"]])
 async def wrong(f):
     return await f()
 for _ in range(30):

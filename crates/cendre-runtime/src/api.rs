@@ -385,7 +385,7 @@ unsafe extern "C" fn functions(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                     "awaits",
                     list(coro::sites(r), |s| {
                         let line = lines.as_ref().and_then(|l| l.line(s.call_unit)).unwrap_or(0);
-                        new(ffi::Py_BuildValue(c"(IKKK)".as_ptr(), line, s.calls, s.finished, s.suspended))
+                        new(ffi::Py_BuildValue(c"(IKKKK)".as_ptr(), line, s.calls, s.finished, s.suspended, s.other))
                     }),
                 )
             })
@@ -447,6 +447,7 @@ unsafe extern "C" fn all_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
             put(d, "awaited_suspended", number(awaits.await_suspended))?;
             put(d, "awaited_raised", number(awaits.await_raised))?;
             put(d, "awaited_declined", number(awaits.await_declined))?;
+            put(d, "awaited_other", number(awaits.await_other))?;
             put(
                 d,
                 "coroutines",

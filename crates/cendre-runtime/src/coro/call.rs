@@ -383,16 +383,12 @@ pub unsafe extern "C" fn await_call(
             return ordinary_call(ts, callable, argv, nargs, own);
         }
         if !super::enabled() {
-            (*site).declined += 1;
-            return ordinary_call(ts, callable, argv, nargs, own);
+            return AwaitSite::called_instead(site, ordinary_call(ts, callable, argv, nargs, own));
         }
         if let Some((f, args)) = pass::plain_function(fr, callable, argv, nargs as usize, own) {
             return match pass::start(ts, fr, site, f, &args, &mut || {}) {
                 Some(answer) => pass::conclude(fr, site, argv.sub(1), answer),
-                None => {
-                    (*site).declined += 1;
-                    ordinary_call(ts, callable, argv, nargs, own)
-                }
+                None => AwaitSite::called_instead(site, ordinary_call(ts, callable, argv, nargs, own)),
             };
         }
         (*fr).instr_ptr = (*site).send;
@@ -408,10 +404,9 @@ pub unsafe extern "C" fn await_call(
             bring_in_line(fr, site, nargs as usize);
         }
         if let Answer::Declined = answer {
-            (*site).declined += 1;
             (*fr).instr_ptr = call;
             want(callable);
-            return ordinary_call(ts, callable, argv, nargs, own);
+            return AwaitSite::called_instead(site, ordinary_call(ts, callable, argv, nargs, own));
         }
         conclude(site, argv.sub(1), answer)
     }

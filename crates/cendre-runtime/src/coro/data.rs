@@ -4,12 +4,16 @@
 //! address cannot mean another one); a shell on the shelf is CLEARED, untracked, has one reference (ours) and *borrows* its
 //! code object, else no code object with shells would ever be freed. Read docs/internals/awaits.md, "Shells".
 
+use super::send::answer;
+use crate::body::BodyResult;
 use crate::coro::SiteReport;
 use crate::gil::Gil;
 use crate::record::{self, CodeRecord};
 use cendre_bytecode::Opcode;
 use cendre_cpython::code::{CodeObject, CodeUnit, co_flags};
+use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::genobject::GenObject;
+use cendre_cpython::refcount;
 use core::ffi::c_void;
 use core::ptr;
 
@@ -28,7 +32,10 @@ pub struct AwaitSite {
     pub finished: u64,
     pub suspended: u64,
     pub raised: u64,
+    /// Ordinary calls that were made instead.
     pub declined: u64,
+    /// Of these: the answer was no coroutine (a Future, say), so that none was built either.
+    pub other: u64,
 }
 
 /// Where the generator stood that one `send` or FOR_ITER of machine code resumed last, as `lower/awaits.rs` reads it.
@@ -91,7 +98,23 @@ impl AwaitSite {
             suspended: self.suspended,
             raised: self.raised,
             declined: self.declined,
+            other: self.other,
         }
+    }
+
+    /// The ordinary call was made instead, and this is what machine code is told of it.
+    ///
+    /// # Safety
+    /// A site of the running code; the answer of the call.
+    pub(super) unsafe fn called_instead(site: *mut AwaitSite, made: BodyResult) -> BodyResult {
+        // SAFETY: the caller's contract; an object that was answered lives.
+        unsafe {
+            (*site).declined += 1;
+            if made.tag == answer::DECLINED && refcount::type_of(made.value as *mut PyObject) != &raw mut ffi::PyCoro_Type {
+                (*site).other += 1;
+            }
+        }
+        made
     }
 }
 
@@ -124,6 +147,8 @@ counters! {
     await_raised,
     /// Of these: declined, an ordinary call was made.
     await_declined,
+    /// Of those: it gave no coroutine.
+    await_other,
     /// As callee: the value came at once, no coroutine object was published.
     values,
     /// As callee: suspended in a genuine coroutine.
@@ -152,6 +177,7 @@ impl CoroStats {
         self.await_suspended += site.suspended;
         self.await_raised += site.raised;
         self.await_declined += site.declined;
+        self.await_other += site.other;
     }
 }
 
@@ -298,7 +324,7 @@ impl CoroData {
             }
             let send = units.add(send as usize);
             let callee = ptr::null_mut();
-            let site = AwaitSite { callee, call, call_unit, send, in_line: 0, finished: 0, suspended: 0, raised: 0, declined: 0 };
+            let site = AwaitSite { callee, call, call_unit, send, in_line: 0, finished: 0, suspended: 0, raised: 0, declined: 0, other: 0 };
             &raw mut **self.sites[n].insert(Box::new(site))
         }
     }
@@ -312,7 +338,7 @@ impl CoroData {
     pub(super) fn reset(&mut self) {
         self.stats = CoroStats::default();
         for site in self.sites.iter_mut().flatten() {
-            (site.in_line, site.finished, site.suspended, site.raised, site.declined) = (0, 0, 0, 0, 0);
+            (site.in_line, site.finished, site.suspended, site.raised, site.declined, site.other) = (0, 0, 0, 0, 0, 0);
         }
     }
 }

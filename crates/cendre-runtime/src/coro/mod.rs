@@ -145,6 +145,8 @@ pub struct SiteReport {
     pub raised: u64,
     /// Ordinary calls that this await made instead.
     pub declined: u64,
+    /// Of these: what they gave was no coroutine.
+    pub other: u64,
 }
 
 /// The awaits of a code object.

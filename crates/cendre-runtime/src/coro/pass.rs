@@ -225,9 +225,8 @@ pub(super) unsafe fn conclude(
         match outcome {
             Ok(answer) => call::conclude(site, yielded_to, answer),
             Err(object) => {
-                (*site).declined += 1;
                 (*fr).instr_ptr = (*site).call;
-                BodyResult::new(answer::DECLINED, object as u64)
+                AwaitSite::called_instead(site, BodyResult::new(answer::DECLINED, object as u64))
             }
         }
     }
@@ -438,15 +437,15 @@ pub unsafe extern "C" fn await_words(
                 return conclude(fr, site, words.base, outcome);
             }
         }
-        if !site.is_null() {
-            (*site).declined += 1;
-        }
-        let object = words.ordinary(ts, fr);
-        if object.is_null() {
-            return BodyResult::new(answer::RAISED, 0);
-        }
-        BodyResult::new(answer::DECLINED, object as u64)
+        instead(site, words.ordinary(ts, fr))
     }
+}
+
+/// What machine code is told of an ordinary call that was made instead (null: it raised).
+unsafe fn instead(site: *mut AwaitSite, object: *mut PyObject) -> BodyResult {
+    let made = if object.is_null() { BodyResult::new(answer::RAISED, 0) } else { BodyResult::new(answer::DECLINED, object as u64) };
+    // SAFETY: null or a site of the running code.
+    if site.is_null() { made } else { unsafe { AwaitSite::called_instead(site, made) } }
 }
 
 /// GET_ANEXT and the SEND behind it. With a value goes, in word 0, what an END_SEND is to find below it (immortal).
@@ -474,12 +473,7 @@ unsafe fn await_anext(ts: *mut ThreadState, fr: *mut Frame, site: *mut AwaitSite
                     return answer;
                 }
             }
-            (*site).declined += 1;
         }
-        let awaitable = ops::anext(ts, iterator);
-        if awaitable.is_null() {
-            return BodyResult::new(answer::RAISED, 0);
-        }
-        BodyResult::new(answer::DECLINED, awaitable as u64)
+        instead(site, ops::anext(ts, iterator))
     }
 }
