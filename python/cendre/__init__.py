@@ -28,8 +28,8 @@ __all__ = ["aio", "disable", "enable", "explain", "get_include", "is_enabled", "
 def enable(threshold=None):
     """Switches cendre on in this process; when it is on already, changes its settings.
 
-    `threshold` is the number of samples (one a millisecond) in which a function must be seen before it is compiled, beside
-    the program; large ones need more. 1: one is enough for any; 0: every function made from now on is compiled when it is
+    `threshold` is for how many milliseconds (a sample every two) a function must be seen running before it is compiled, beside
+    the program; large ones need more. 1: one sample is enough for any; 0: every function made from now on is compiled when it is
     first called. Without it `CENDRE_THRESHOLD` counts, and else
     cendre's own choice. The other `CENDRE_*` variables count too (see the README). Nonsense raises ValueError.
     """

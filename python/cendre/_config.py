@@ -74,7 +74,7 @@ def _size(text):
 
 # Variable -> (name of the setting, reader, what it takes).
 VARIABLES = {
-    "CENDRE_THRESHOLD": ("threshold", _digits, "a number of samples, 0 or more (0: compile everything at first sight)"),
+    "CENDRE_THRESHOLD": ("threshold", _digits, "a number of milliseconds, 0 or more (0: compile everything at first sight)"),
     "CENDRE_WARMUP": ("warmup", _range, "a number of calls or rounds, or two with a dash between them, interpreted first with CENDRE_THRESHOLD=0 (for tests)"),
     "CENDRE_SEED": ("seed", _digits, "a number, 0 or more: of what CENDRE_WARMUP, CENDRE_MIX and CENDRE_FORCE_LEAVES draw (for tests)"),
     "CENDRE_MIX": ("mix", _percent, "the percentage of code objects that may be compiled, 0 to 100 (for tests)"),
@@ -138,5 +138,5 @@ def threshold_from(value):
     if isinstance(value, bool) or not isinstance(value, int):
         raise TypeError(f"threshold must be an int, not {type(value).__name__}")
     if value < 0 or value >= 10**18:
-        raise ValueError(f"threshold={value}: takes a number of samples, 0 or more")
+        raise ValueError(f"threshold={value}: takes a number of milliseconds, 0 or more")
     return value

@@ -200,3 +200,46 @@ print(jit.is_compiled(cold))
 def test_what_gains_nothing_is_compiled_on_demand_only(given_up):
     """Neither samples nor awaited calls offer it to the compiler; what they have had compiled is given up, what was asked for is kept."""
     assert support.python(STAYS_COLD.format(given_up=given_up), CENDRE_THRESHOLD="1").split() == ["False", "True", "True"]
+
+
+COLD_STEPS = """
+import types
+
+def numbers():
+    while True:
+        yield 1
+
+@types.coroutine
+def waits():
+    while True:
+        yield 1
+
+async def hands_on():
+    await waits()
+
+def steps(how, n):
+    for _ in range(n):
+        how()
+
+def resumed():
+    return jit.stats()["coroutines"]["resumed"]
+
+def taken(g, how, code):
+    "Steps taken natively of 500, of what is suspended; before it is compiled, and after."
+    steps(how, 500)
+    before = resumed()
+    steps(how, 500)
+    cold = resumed() - before
+    jit.compile(code)
+    before = resumed()
+    steps(how, 500)
+    return cold, resumed() - before > 400
+
+g, h, c = numbers(), numbers(), hands_on()
+print(taken(g, lambda: next(g), numbers), taken(h, lambda: h.send(None), numbers), taken(c, lambda: c.send(None), hands_on))
+"""
+
+
+def test_a_cold_generator_is_looked_at_again():
+    """That its code is not compiled is believed for some steps, not for ever."""
+    assert support.python(COLD_STEPS, CENDRE_THRESHOLD="1000000").strip() == "(0, True) (500, True) (0, True)"

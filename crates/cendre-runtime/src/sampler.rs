@@ -1,4 +1,4 @@
-//! Sampling: a thread that asks, about every millisecond, for a look at the frames that run. What is hot is said in `hotness.rs`.
+//! Sampling: a thread that asks, every few milliseconds, for a look at the frames that run. What is hot is said in `hotness.rs`.
 //!
 //! The thread never touches a Python object: `_PyEval_AddPendingCall` makes whatever thread runs Python code next call
 //! [`take`]. One request is outstanding at most; while nobody answers, the thread sleeps.
@@ -26,12 +26,13 @@ use std::sync::{Condvar, Mutex, MutexGuard};
 use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
-/// Milliseconds from one look to the next, where something becomes hot.
-const PERIOD: u32 = 1;
+/// Milliseconds from one look to the next, where something becomes hot. A look costs the program some 25 microseconds, most of them for another thread's
+/// turn on the processor: one a millisecond is too many.
+const PERIOD: u32 = 2;
 /// Calmness from which looks become rarer: (so much, period in milliseconds).
-const CALM: [(u32, u32); 2] = [(4000, 5), (1200, 2)];
+const CALM: [(u32, u32); 2] = [(2000, 10), (600, 5)];
 /// What a sample adds to it that met no code which might still become hot, and one that met some, but none that was hot. A program whose time
-/// is spread over very much code always meets some, and would pay for a thousand looks a second for good.
+/// is spread over very much code always meets some, and would pay for hundreds of looks a second for good.
 const NOTHING_COLD: u32 = 4;
 const NOTHING_HOT: u32 = 1;
 /// Frames looked at: callers further out gain less from being compiled than the look costs.
@@ -249,7 +250,9 @@ unsafe fn look() {
                 let top = seen == 0;
                 seen += 1;
                 let code = (*fr).code();
-                let record = record::find_or_make(code);
+                // Further out than the innermost loop nothing counts: what is not known need not be.
+                let counts = config.threshold <= 1 || !loop_seen;
+                let record = if counts { record::find_or_make(code) } else { record::find(code) };
                 if !record.is_null() {
                     let found = if loop_seen { Some(false) } else { in_loop(record, Frame::instr_index(fr) as u32) };
                     // Not known: perhaps it is this one, so those further out get nothing.
@@ -346,12 +349,12 @@ mod tests {
     #[test]
     fn looks_become_rarer_until_the_compiler_takes_something_on() {
         met(true, true);
-        assert_eq!(period(), 1);
-        (0..1200).for_each(|_| met(true, false));
         assert_eq!(period(), 2);
-        (0..700).for_each(|_| met(false, false));
+        (0..600).for_each(|_| met(true, false));
         assert_eq!(period(), 5);
+        (0..350).for_each(|_| met(false, false));
+        assert_eq!(period(), 10);
         met(true, true);
-        assert_eq!(period(), 1);
+        assert_eq!(period(), 2);
     }
 }

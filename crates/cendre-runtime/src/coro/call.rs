@@ -5,7 +5,7 @@
 //! Read docs/internals/awaits.md, then `../protocol.rs` for callees that are no Python functions.
 
 use super::bind::{self, Bind};
-use super::data::{self, AwaitSite};
+use super::data::{self, AwaitSite, ResumeCell};
 use super::run::{link_exceptions, may_run, ran, run};
 use super::send::answer;
 use super::{pass, shell};
@@ -299,31 +299,36 @@ pub(super) unsafe fn is_wanted(f: *mut FunctionObject) {
     // SAFETY: the caller's contract.
     unsafe {
         let record = record::find_or_make((*f).func_code.cast());
-        if often_wanted(record) {
+        if often_wanted(record, 1) {
             compiler::offer(record, Subject::function(f), false);
         }
     }
 }
 
 /// Compiled code or C resumed a generator or coroutine whose code is not compiled. A sampler hardly ever meets one that only hands on what comes from below: that
-/// is what runs then.
+/// is what runs then. The cell remembers it, so that the next steps do not ask.
 ///
 /// # Safety
-/// `g` is suspended or not started; the GIL is held. May run Python code.
+/// `g` is suspended or not started; the cell is null or one of ours; the GIL is held. May run Python code.
 #[inline(never)]
-pub(super) unsafe fn body_is_wanted(g: *mut GenObject) {
+pub(super) unsafe fn body_is_wanted(g: *mut GenObject, cell: *mut ResumeCell) {
     // SAFETY: the caller's contract; what is not finished has a complete frame.
     unsafe {
         let fr = &raw mut (*g).gi_iframe;
         let record = record::find_or_make((*fr).code());
-        if often_wanted(record) {
+        if record.is_null() || !(*record).body.is_null() {
+            return;
+        }
+        let patient = driver::config().is_none_or(|c| c.threshold > 1);
+        let steps = if patient { ResumeCell::met_cold(cell, g) } else { 1 };
+        if often_wanted(record, steps) {
             compiler::offer(record, Subject::frame(fr), false);
         }
     }
 }
 
-/// Counts one more; whether cold code is to be offered to the compiler now.
-unsafe fn often_wanted(record: *mut CodeRecord) -> bool {
+/// Counts some more; whether cold code is to be offered to the compiler now.
+unsafe fn often_wanted(record: *mut CodeRecord, times: u32) -> bool {
     // SAFETY: the callers pass a record or null.
     unsafe {
         if record.is_null() || !(*record).body.is_null() || (*record).state != State::Cold || (*record).job != 0 {
@@ -331,7 +336,7 @@ unsafe fn often_wanted(record: *mut CodeRecord) -> bool {
         }
         let Some(config) = driver::config() else { return false };
         let wanted = &mut (*record).coro.wanted;
-        *wanted += 1;
+        *wanted = wanted.saturating_add(times);
         let enough = if config.threshold <= 1 { 1 } else { WANTED.saturating_mul(config.threshold) };
         let often = config.jit && *wanted >= enough;
         if often {

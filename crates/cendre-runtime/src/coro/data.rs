@@ -16,6 +16,7 @@ use cendre_cpython::genobject::GenObject;
 use cendre_cpython::refcount;
 use core::ffi::c_void;
 use core::ptr;
+use core::sync::atomic::{AtomicPtr, AtomicU32, Ordering};
 
 /// One `await f(...)` of a code object. Boxed: machine code knows its address, and is inside it while a callee runs.
 #[repr(C)]
@@ -49,10 +50,62 @@ pub struct ResumeCell {
     /// The body that the entry belongs to.
     pub body: *const c_void,
     pub at: u64,
+    /// Where a generator stood whose code had no body, and how often that is believed before somebody looks again.
+    cold: AtomicPtr<CodeUnit>,
+    skips: AtomicU32,
 }
 
+/// Steps of cold generators between two looks at what has become of their code.
+const SKIPS: u32 = 63;
+
 impl ResumeCell {
-    pub(super) const EMPTY: ResumeCell = ResumeCell { instr_ptr: ptr::null_mut(), record: ptr::null_mut(), body: ptr::null(), at: 0 };
+    /// One that knows nothing.
+    pub(super) const fn new() -> ResumeCell {
+        ResumeCell {
+            instr_ptr: ptr::null_mut(),
+            record: ptr::null_mut(),
+            body: ptr::null(),
+            at: 0,
+            cold: AtomicPtr::new(ptr::null_mut()),
+            skips: AtomicU32::new(0),
+        }
+    }
+
+    /// Whether code without a body was met here lately, where this generator stands: the interpreter runs it, and nobody looks.
+    ///
+    /// # Safety
+    /// `cell` is null or one of ours, `g` lives; a GIL is held, not necessarily the main interpreter's.
+    #[inline(always)]
+    pub(super) unsafe fn skips(cell: *mut ResumeCell, g: *mut GenObject) -> bool {
+        // SAFETY: the caller's contract. A count that two interpreters take from at once is only a little wrong.
+        unsafe {
+            if cell.is_null() || (*cell).cold.load(Ordering::Relaxed) != (*g).gi_iframe.instr_ptr {
+                return false;
+            }
+            let left = (*cell).skips.load(Ordering::Relaxed);
+            if left == 0 {
+                return false;
+            }
+            (*cell).skips.store(left - 1, Ordering::Relaxed);
+            true
+        }
+    }
+
+    /// Remembers a generator whose code has no body; how many steps that stands for.
+    ///
+    /// # Safety
+    /// As for [`ResumeCell::skips`].
+    pub(super) unsafe fn met_cold(cell: *mut ResumeCell, g: *mut GenObject) -> u32 {
+        // SAFETY: the caller's contract.
+        unsafe {
+            if cell.is_null() {
+                return 1;
+            }
+            (*cell).cold.store((*g).gi_iframe.instr_ptr, Ordering::Relaxed);
+            (*cell).skips.store(SKIPS, Ordering::Relaxed);
+            SKIPS + 1
+        }
+    }
 
     /// Remembers a suspended generator that [`super::resumable`] found, before it is resumed.
     ///
@@ -64,7 +117,9 @@ impl ResumeCell {
         unsafe {
             if !cell.is_null() {
                 replace(&raw mut (*cell).record, record);
-                *cell = ResumeCell { instr_ptr: (*g).gi_iframe.instr_ptr, record, body: (*record).body, at };
+                (*cell).instr_ptr = (*g).gi_iframe.instr_ptr;
+                (*cell).body = (*record).body;
+                (*cell).at = at;
             }
         }
     }
@@ -331,7 +386,7 @@ impl CoroData {
 
     /// A cell for one more place that resumes generators; it lives as long as the code object.
     pub fn new_cell(&mut self) -> *mut ResumeCell {
-        self.cells.push(Box::new(ResumeCell::EMPTY));
+        self.cells.push(Box::new(ResumeCell::new()));
         self.cells.last_mut().map_or(ptr::null_mut(), |cell| &raw mut **cell)
     }
 
@@ -462,4 +517,27 @@ pub unsafe fn read_start(code: *mut CodeObject) -> Option<Start> {
     start.positional = kwonly == 0 && flags & (co_flags::VARARGS | co_flags::VARKEYWORDS) == 0;
     start.simple = start.positional && start.free == 0 && start.cells.is_empty();
     Some(start)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_place_found_cold_is_believed_so_often_and_stands_for_as_many_steps() {
+        let cell = &raw mut *Box::leak(Box::new(ResumeCell::new()));
+        // SAFETY: of the object only where it stands is read.
+        unsafe {
+            let g: *mut GenObject = Box::leak(Box::new(core::mem::zeroed::<GenObject>()));
+            (*g).gi_iframe.instr_ptr = ptr::without_provenance_mut(16);
+            assert!(!ResumeCell::skips(ptr::null_mut(), g) && !ResumeCell::skips(cell, g));
+            let steps = ResumeCell::met_cold(cell, g);
+            assert_eq!((1..steps).filter(|_| ResumeCell::skips(cell, g)).count() as u32, steps - 1);
+            assert!(!ResumeCell::skips(cell, g));
+            ResumeCell::met_cold(cell, g);
+            (*g).gi_iframe.instr_ptr = ptr::without_provenance_mut(18);
+            assert!(!ResumeCell::skips(cell, g));
+            assert_eq!(ResumeCell::met_cold(ptr::null_mut(), g), 1);
+        }
+    }
 }

@@ -8,6 +8,7 @@ use super::call::body_is_wanted;
 use super::data::ResumeCell;
 use super::run::{ran, resumable, resume};
 use super::shell;
+use super::slots;
 use crate::body::{self, BodyResult};
 use crate::frames;
 use crate::gil::Gil;
@@ -127,12 +128,14 @@ pub unsafe extern "C" fn send(
                 return BodyResult::new(answer::LEAVE, 0);
             }
             let g: *mut GenObject = receiver.cast();
-            if let Some((record, at)) = resumable(ts, g, value) {
-                remember(cell, g, record, at);
-                return sent(resume(ts, g, record, at, value));
-            }
-            if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
-                body_is_wanted(g);
+            if !ResumeCell::skips(cell, g) {
+                if let Some((record, at)) = resumable(ts, g, value) {
+                    remember(cell, g, record, at);
+                    return sent(resume(ts, g, record, at, value));
+                }
+                if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
+                    body_is_wanted(g, cell);
+                }
             }
         }
         if asyncgen::is_asend(receiver)
@@ -227,21 +230,25 @@ pub fn swap_foreign_receivers(number: usize) -> usize {
 pub unsafe extern "C" fn gen_next(ts: *mut ThreadState, fr: *mut Frame, iterator: *mut PyObject, cell: *mut ResumeCell) -> BodyResult {
     // SAFETY: the caller's contract.
     unsafe {
-        if refcount::type_of(iterator) == &raw mut ffi::PyGen_Type {
+        let item = if refcount::type_of(iterator) == &raw mut ffi::PyGen_Type {
             let g: *mut GenObject = iterator.cast();
-            if let Some((record, at)) = resumable(ts, g, ffi::Py_None()) {
-                remember(cell, g, record, at);
-                return stepped(resume(ts, g, record, at, ffi::Py_None()));
+            if !ResumeCell::skips(cell, g) {
+                if let Some((record, at)) = resumable(ts, g, ffi::Py_None()) {
+                    remember(cell, g, record, at);
+                    return stepped(resume(ts, g, record, at, ffi::Py_None()));
+                }
+                if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
+                    body_is_wanted(g, cell);
+                }
             }
-            if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
-                body_is_wanted(g);
-            }
-        }
-        let Some(next) = (*refcount::type_of(iterator)).tp_iternext else {
-            ffi::PyErr_SetString(ffi::PyExc_TypeError, c"object is not an iterator".as_ptr());
-            return RAISED;
+            slots::interpreted_next(iterator)
+        } else {
+            let Some(next) = (*refcount::type_of(iterator)).tp_iternext else {
+                ffi::PyErr_SetString(ffi::PyExc_TypeError, c"object is not an iterator".as_ptr());
+                return RAISED;
+            };
+            next(iterator)
         };
-        let item = next(iterator);
         if !item.is_null() {
             return BodyResult::new(answer::VALUE, item as u64);
         }

@@ -156,8 +156,8 @@ unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
 unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
     // SAFETY: a live object; exactly a generator or coroutine once its type says so.
     unsafe {
-        let ts = ThreadState::current();
         // The types are those of all interpreters.
+        let ts = ThreadState::current();
         if refcount::type_of(o) != ty || !gil::is_main(ts) || ORIGINALS.get().off {
             return None;
         }
@@ -172,12 +172,10 @@ unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) 
 /// # Safety
 /// As for [`resumable`].
 #[inline(always)]
-#[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
 pub(super) unsafe fn stands(ts: *mut ThreadState, g: *mut GenObject, value: *mut PyObject) -> Option<(*mut CodeRecord, u64)> {
     // SAFETY: the caller's contract.
     unsafe {
-        // By the low bits of where it stands; two places that share a cell only cost each other time.
-        let cell = &raw mut LAST.get()[(*g).gi_iframe.instr_ptr as usize / size_of::<CodeUnit>() % CELLS];
+        let cell = cell_for(g);
         match cell_says(ts, g, cell) {
             Some(found) => Some(found),
             None => look(ts, g, value, cell),
@@ -185,10 +183,18 @@ pub(super) unsafe fn stands(ts: *mut ThreadState, g: *mut GenObject, value: *mut
     }
 }
 
+/// By the low bits of where it stands; two places that share a cell only cost each other time.
+#[inline(always)]
+#[expect(clippy::indexing_slicing, reason = "a remainder of the length")]
+unsafe fn cell_for(g: *mut GenObject) -> *mut ResumeCell {
+    // SAFETY: a live generator.
+    unsafe { &raw mut LAST.get()[(*g).gi_iframe.instr_ptr as usize / size_of::<CodeUnit>() % CELLS] }
+}
+
 /// How many places in programs are remembered.
 const CELLS: usize = 32;
 /// Where generators stood that were resumed last.
-static LAST: Gil<[ResumeCell; CELLS]> = Gil::new([const { ResumeCell::EMPTY }; CELLS]);
+static LAST: Gil<[ResumeCell; CELLS]> = Gil::new([const { ResumeCell::new() }; CELLS]);
 
 /// Record and entry of a generator that stands where the cell says and may run.
 #[inline(always)]
@@ -218,7 +224,7 @@ unsafe fn look(ts: *mut ThreadState, g: *mut GenObject, value: *mut PyObject, ce
     unsafe {
         let Some((record, at)) = resumable(ts, g, value) else {
             if (*g).gi_frame_state < frame_state::FRAME_EXECUTING {
-                call::body_is_wanted(g);
+                call::body_is_wanted(g, cell);
             }
             return None;
         };
@@ -244,15 +250,33 @@ unsafe fn am_send(result: body::BodyResult, out: *mut *mut PyObject) -> ffi::PyS
     }
 }
 
+#[inline(never)]
+unsafe fn send(
+    original: Option<SendFunc>,
+    o: *mut PyObject,
+    ty: *mut PyTypeObject,
+    value: *mut PyObject,
+    out: *mut *mut PyObject,
+) -> ffi::PySendResult {
+    // SAFETY: as in `gen_am_send`.
+    unsafe {
+        if let Some(result) = native(o, ty, value) {
+            return am_send(result, out);
+        }
+        match original {
+            Some(original) => original(o, value, out),
+            None => ffi::PySendResult::PYGEN_ERROR,
+        }
+    }
+}
+
 unsafe extern "C" fn gen_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
     // SAFETY: called as am_send of the generator type.
     unsafe {
-        if let Some(result) = native(o, &raw mut ffi::PyGen_Type, value) {
-            return am_send(result, out);
-        }
+        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
         match ORIGINALS.get().gen_send {
-            Some(original) => original(o, value, out),
-            None => ffi::PySendResult::PYGEN_ERROR,
+            Some(original) if cold => original(o, value, out),
+            original => send(original, o, &raw mut ffi::PyGen_Type, value, out),
         }
     }
 }
@@ -260,12 +284,10 @@ unsafe extern "C" fn gen_am_send(o: *mut PyObject, value: *mut PyObject, out: *m
 unsafe extern "C" fn coro_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
     // SAFETY: called as am_send of the coroutine type.
     unsafe {
-        if let Some(result) = native(o, &raw mut ffi::PyCoro_Type, value) {
-            return am_send(result, out);
-        }
+        let cold = refcount::type_of(o) == &raw mut ffi::PyCoro_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
         match ORIGINALS.get().coro_send {
-            Some(original) => original(o, value, out),
-            None => ffi::PySendResult::PYGEN_ERROR,
+            Some(original) if cold => original(o, value, out),
+            original => send(original, o, &raw mut ffi::PyCoro_Type, value, out),
         }
     }
 }
@@ -291,8 +313,35 @@ unsafe fn step(result: body::BodyResult, quiet: bool) -> *mut PyObject {
     }
 }
 
+/// The step of a generator whose code has no body.
+///
+/// # Safety
+/// An exact generator; the GIL is held.
+pub(super) unsafe fn interpreted_next(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract; the slot of the type is CPython's own as long as we have not taken it over.
+    unsafe {
+        match ORIGINALS.get().gen_next.or((*refcount::type_of(o)).tp_iternext) {
+            Some(original) => original(o),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
+/// Most generators are the interpreter's: they are to lose nearly nothing here.
 unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as tp_iternext of the generator type.
+    unsafe {
+        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        match ORIGINALS.get().gen_next {
+            Some(original) if cold => original(o),
+            _ => next(o),
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn next(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `gen_iternext`.
     unsafe {
         if let Some(result) = native(o, &raw mut ffi::PyGen_Type, ffi::Py_None()) {
             return step(result, true);
@@ -309,13 +358,16 @@ unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
 unsafe extern "C" fn gen_finalize(o: *mut PyObject) {
     // SAFETY: called as tp_finalize of the generator type.
     unsafe {
-        let Some(original) = ORIGINALS.get().gen_finalize else { return };
         let g: *mut GenObject = o.cast();
+        if (*g).gi_frame_state >= frame_state::FRAME_COMPLETED {
+            return;
+        }
+        let Some(original) = ORIGINALS.get().gen_finalize else { return };
         let fr: *mut Frame = (&raw mut (*g).gi_iframe).cast();
         let bare = (*g).gi_frame_state == frame_state::FRAME_SUSPENDED
             && (*fr).frame_obj.is_null()
-            && api::_PyEval_NoToolsForUnwind(ThreadState::current())
-            && executor::replaced(fr).is_some_and(|resume| resume.oparg() & RESUME_DEPTH1 != 0);
+            && executor::replaced(fr).is_some_and(|resume| resume.oparg() & RESUME_DEPTH1 != 0)
+            && api::_PyEval_NoToolsForUnwind(ThreadState::current());
         if !bare {
             return original(o);
         }

@@ -317,13 +317,25 @@ unsafe fn unwrap_function(f: *mut FunctionObject) {
     }
 }
 
-/// Events in the life of functions: new closures of compiled code are wrapped, dead functions forgotten.
+/// Events in the life of functions. Programs make functions all the time: where nothing is to be done, that is to be seen at once.
 unsafe extern "C" fn watch(event: c_int, f: *mut FunctionObject, new: *mut PyObject) -> c_int {
     // SAFETY: called by CPython with the GIL held and a live function (about to die for DESTROY).
     unsafe {
+        let of_its_life = event == ext::FUNCTION_CREATE || event == ext::FUNCTION_DESTROY;
+        if of_its_life && entries::kind() == Kind::Executor && !driver::compiles_at_once() {
+            return 0;
+        }
+        happened(event, f, new)
+    }
+}
+
+/// New closures of compiled code are wrapped, dead functions forgotten.
+#[inline(never)]
+unsafe fn happened(event: c_int, f: *mut FunctionObject, new: *mut PyObject) -> c_int {
+    // SAFETY: as in `watch`.
+    unsafe {
         match event {
             ext::FUNCTION_CREATE => {
-                // Programs make functions all the time: where nothing is to be done, that is to be seen at once.
                 let at_once = driver::compiles_at_once();
                 if entries::kind() == Kind::Executor {
                     // Its code may be older than `enable`.
