@@ -15,7 +15,7 @@ from pathlib import Path
 import pytest
 
 from cendre.bench import __main__ as command
-from cendre.bench import estimate, plot, registry, report, results, runner, tasks
+from cendre.bench import estimate, frameworks, plot, registry, report, results, runner, tasks
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -335,8 +335,27 @@ def test_every_row_of_tasks_ends(factory):
 
 def test_tasks_command(tmp_path, capsys):
     out = tmp_path / "figures.json"
-    assert command.main(["async", "--only", "3 deep, 10 %", "--rounds", "1", "--json", str(out)]) == 0
+    assert command.main(["async", "--only", "4 deep, 10 %", "--rounds", "1", "--json", str(out)]) == 0
     figures = json.loads(out.read_text())
-    assert set(figures.pop("memory")) == set() and list(figures) == ["awaits 3 deep, 10 % wait"]
-    assert set(figures["awaits 3 deep, 10 % wait"]) == set(tasks.CONFIGURATIONS)
+    assert set(figures.pop("memory")) == set() and list(figures) == ["awaits 4 deep, 10 % wait"]
+    assert set(figures["awaits 4 deep, 10 % wait"]) == set(tasks.CONFIGURATIONS)
     assert "tasks family" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize("name", frameworks.FRAMEWORKS)
+def test_every_row_of_frameworks_runs(name):
+    for module in frameworks.FRAMEWORKS[name][0]:
+        pytest.importorskip(module)
+    for how in frameworks.ROWS.values():
+        assert frameworks.program(name, *how)(0.001) > 0
+
+
+def test_frameworks_command(tmp_path, capsys, monkeypatch):
+    out = tmp_path / "figures.json"
+    monkeypatch.setitem(frameworks.FRAMEWORKS, "trio", (("no_such_module",), ()))
+    arguments = ["--only", "trio", "--only", "by hand", "--rounds", "1", "--seconds", "0.001", "--warm-up", "0.001", "--json", str(out)]
+    assert command.main(["frameworks", *arguments]) == 0
+    figures = json.loads(out.read_text())
+    assert list(figures) == ["by hand"] and list(figures["by hand"]) == list(frameworks.ROWS)
+    assert all(set(f) == {"plain", "CENDRE=1"} for f in figures["by hand"].values())
+    assert "trio: left out, since no_such_module is not installed" in capsys.readouterr().out

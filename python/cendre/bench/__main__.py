@@ -15,6 +15,7 @@ EXAMPLES = """examples:
   cendre bench 'await-*' fib --quick    some rows, with short phases
   cendre bench --json out.json --svg out.svg richards
   cendre bench async                    asyncio's tasks, plain and under each policy (minutes)
+  cendre bench frameworks               awaits and fan-outs driven by anyio, Trio and by hand
   cendre bench service                  a web service, plain and under each policy (needs h2load)
   cendre bench --list                   the rows and what they do
   cendre bench coverage --every 10      what of the standard library can be compiled
@@ -112,6 +113,10 @@ def main(argv):
         return coverage.main(argv[1:])
     if argv[:1] == ["micro"]:
         return micro.main(argv[1:], Progress(sys.stderr))
+    if argv[:1] == ["frameworks"]:
+        from . import frameworks
+
+        return frameworks.main(argv[1:])
     if argv[:1] == ["service"]:
         from . import service
 

@@ -125,20 +125,25 @@ async def tree(width, depth):
     await node(depth)
 
 
-async def leaf(every, i):
+def turn():
+    """A turn of asyncio's loop."""
+    return asyncio.sleep(0)
+
+
+async def leaf(every, i, wait=turn):
     if every and i % every == 0:
-        await asyncio.sleep(0)
+        await wait()
     return i
 
 
-async def level(left, every, i):
+async def level(left, every, i, wait=turn):
     if left > 1:
-        return await level(left - 1, every, i)
-    return await leaf(every, i)
+        return await level(left - 1, every, i, wait)
+    return await leaf(every, i, wait)
 
 
 async def awaits(depth, percent, n):
-    """Calls awaited so deep, of which so many wait for a turn of the loop at their end. No child is made."""
+    """Calls awaited so deep (and one more), of which so many wait for a turn of the loop at their end. No child is made."""
     every = 100 // percent if percent else 0
     for i in range(n):
         await level(depth, every, i)
@@ -167,7 +172,7 @@ ROWS = {
     **{f"{name} of {n:,} beside 100 ready tasks".replace(",", " "): (beside, (100, fan_out, n, rounds), n * rounds)
        for name, fan_out in (("gather", gather), ("TaskGroup", group)) for n, rounds in ((10, 20), (1000, 2))},
     **{f"gather of 100, {percent} % wait": (partly, (percent, 40), 4000) for percent in PERCENT},
-    **{f"awaits {depth} deep, {percent} % wait": (awaits, (depth, percent, 4000), 4000) for depth in (1, 3, 10) for percent in PERCENT},
+    **{f"awaits {depth} deep, {percent} % wait": (awaits, (depth - 1, percent, 4000), 4000) for depth in (2, 4, 11) for percent in PERCENT},
 }
 
 
