@@ -44,6 +44,9 @@ def start():
 
             _report.write_at_exit(path)
     except Exception as error:
+        if by_command and isinstance(error, ValueError):
+            _say(f"cendre run: {error}")  # Nonsense that only the native module can tell.
+            os._exit(2)
         _say(f"cendre: {error} (this process runs without cendre)")
 
 

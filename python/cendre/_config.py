@@ -72,7 +72,18 @@ def _size(text):
     return size
 
 
-# Variable -> (name of the setting, reader, what it takes).
+def _fault(text):
+    if text not in ("overflow", "comparison", "stale"):
+        raise ValueError
+
+
+def _pairs(text):
+    # Whether Cranelift has such a setting is looked at when cendre is switched on.
+    if not all(name and value for name, _, value in (pair.partition("=") for pair in text.split(","))):
+        raise ValueError
+
+
+# Variable -> (name of the setting, reader, what it takes). No name: the crates read it themselves, here it is only looked at.
 VARIABLES = {
     "CENDRE_THRESHOLD": ("threshold", _digits, "a number of milliseconds, 0 or more (0: compile everything at first sight)"),
     "CENDRE_WARMUP": ("warmup", _range, "a number of calls or rounds, or two with a dash between them, interpreted first with CENDRE_THRESHOLD=0 (for tests)"),
@@ -85,6 +96,8 @@ VARIABLES = {
     "CENDRE_AWAITS": ("awaits", _switch, "0 or 1"),
     "CENDRE_JIT": ("jit", _switch, "0 or 1"),
     "CENDRE_TASKS": ("tasks", _tasks, "off, exact, family, eager or stock"),
+    "CENDRE_CRANELIFT": (None, _pairs, "settings of Cranelift, name=value with commas between them (for measurements)"),
+    "CENDRE_FAULT": (None, _fault, "overflow, comparison or stale: machine code that is wrong on purpose (for tests of the tests)"),
 }
 
 
@@ -99,7 +112,9 @@ def from_environ(environ=None):
         text = environ.get(variable)
         if text:
             try:
-                config[name] = read(text)
+                setting = read(text)
+                if name:
+                    config[name] = setting
             except ValueError:
                 raise ValueError(f"{variable}={text}: takes {takes}") from None
     return config

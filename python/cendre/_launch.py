@@ -101,7 +101,7 @@ def inherited_options():
 def command(arguments, verb="run"):
     """The arguments of the Python to start, and its environment. UsageError when something of ours is wrong."""
     variables, python = parse(arguments, verb)
-    environ = dict(os.environ, **variables, CENDRE="1")
+    environ = dict(os.environ, **variables, CENDRE="run")
     try:
         _config.from_environ(environ)
     except ValueError as error:

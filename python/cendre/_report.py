@@ -135,6 +135,9 @@ def _process(report, paint):
     yield paint.title(f"cendre: {' '.join(report['argv']) or 'python'} (process {report['pid']})")
     seen = ", ".join(f"{_number(states[state])} {state}" for state in order)
     yield f"  functions seen: {_number(len(functions))}" + (f" ({seen})" if seen else "")
+    stats = report["stats"]
+    if stats.get("entries") == "vectorcall" and stats.get("entries_reason"):
+        yield f"  compiled code is entered by vectorcall and monitoring: {stats['entries_reason']}"
     yield f"  compiled code was left for the interpreter {_times(leaves)}" if leaves else \
         "  compiled code was never left for the interpreter"
     if awaits:

@@ -190,7 +190,8 @@ NONSENSE = [
     ("CENDRE_CODE_LIMIT", "99999999999G"), ("CENDRE_PERF", "yes"),
     ("CENDRE_AWAITS", "2"), ("CENDRE_JIT", "off"), ("CENDRE_WARMUP", "20-2"), ("CENDRE_WARMUP", "2-"), ("CENDRE_WARMUP", "-2"),
     ("CENDRE_WARMUP", "2-3-4"), ("CENDRE_SEED", "x"), ("CENDRE_MIX", "101"), ("CENDRE_MIX", "50%"), ("CENDRE_FORCE_LEAVES", "-1"),
-    ("CENDRE_FORCE_LEAVES", "99999999999"),
+    ("CENDRE_FORCE_LEAVES", "99999999999"), ("CENDRE_FAULT", "none"), ("CENDRE_CRANELIFT", "opt_level"), ("CENDRE_CRANELIFT", "=x"),
+    ("CENDRE_CRANELIFT", "opt_level=best"), ("CENDRE_CRANELIFT", "opt_level=none,frob=1"),
 ]
 
 
@@ -389,6 +390,8 @@ def test_report_as_text():
 
         1 more were seen and never got hot
         """)
+    report["stats"] = {"entries": "vectorcall", "entries_reason": "CPython's own JIT is on: its executors stay, ours are not installed"}
+    assert "\n  compiled code is entered by vectorcall and monitoring: CPython's own JIT is on: its" in _report.text([report])
     painted = _report.text([report], colour=True)
     assert painted != _report.text([report])
     assert re.sub(r"\x1b\[\d+m", "", painted) == _report.text([report])

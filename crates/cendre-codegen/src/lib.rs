@@ -88,6 +88,25 @@ pub const LARGEST: usize = 60_000;
 /// The same for Cranelift's instructions: ways out with much to write to memory make many of few.
 pub const LARGEST_LOWERED: usize = 200_000;
 
+/// What CENDRE_CRANELIFT holds, if anything.
+fn asked_settings() -> Option<String> {
+    std::env::var("CENDRE_CRANELIFT").ok().filter(|text| !text.is_empty())
+}
+
+/// Whether the settings that somebody asked for exist. Cranelift is not touched where nobody did.
+///
+/// # Errors
+/// A sentence that names the variable and what is wrong with it.
+pub fn check_settings() -> Result<(), String> {
+    if asked_settings().is_none() {
+        return Ok(());
+    }
+    match isa() {
+        Err(CodegenError::Host(why)) if why.starts_with("CENDRE_CRANELIFT") => Err(why),
+        _ => Ok(()),
+    }
+}
+
 fn isa() -> Result<&'static isa::OwnedTargetIsa, CodegenError> {
     static ISA: OnceLock<Result<isa::OwnedTargetIsa, String>> = OnceLock::new();
     let made = ISA.get_or_init(|| {
@@ -99,9 +118,10 @@ fn isa() -> Result<&'static isa::OwnedTargetIsa, CodegenError> {
         set("preserve_frame_pointers", "true")?;
         set("enable_probestack", "false")?;
         // For measurements: "opt_level=none,regalloc_algorithm=single_pass".
-        for pair in std::env::var("CENDRE_CRANELIFT").unwrap_or_default().split(',').filter(|p| !p.is_empty()) {
-            let (name, value) = pair.split_once('=').unwrap_or((pair, "true"));
-            set(name, value)?;
+        if let Some(text) = asked_settings() {
+            for (name, value) in text.split(',').map(|pair| pair.split_once('=').unwrap_or((pair, "true"))) {
+                set(name, value).map_err(|e| format!("CENDRE_CRANELIFT={text}: takes settings of Cranelift ({e})"))?;
+            }
         }
         let builder = cranelift_native::builder().map_err(str::to_owned)?;
         builder.finish(settings::Flags::new(flags)).map_err(|e| e.to_string())

@@ -170,6 +170,7 @@ unsafe fn switch_on(config: Config) -> Result<(), String> {
     // SAFETY: the GIL is held.
     unsafe {
         switch_off();
+        cendre_codegen::check_settings()?;
         record::init()?;
         // Before functions are watched: looking for it makes one.
         env::python_vectorcall();
