@@ -64,6 +64,71 @@ def case(n):
     a.c = 5
     return list(vars(a).items()), hasattr(a, "b"), a.__reduce_ex__(2)[2]
 ''',
+    # Containers are built from machine code's words, more than 63 of them too; each reference goes where it belongs, the collector looking.
+    "what containers are made of": '''
+import gc
+names = [f"a{i}" for i in range(70)]
+body = ", ".join(f"N('t') if x else {i * 1000}" if i % 3 else "x" for i, x in enumerate(names))
+space = dict(N=N)
+exec(f"def many(x):\\n    return ({body}), [{body}]", space)
+many = space["many"]
+jit.compile(many)
+class It:
+    def __init__(self, n): self.n = n
+    def __del__(self): LOG.append("it")
+    def __iter__(self):
+        if self.n % 3 == 2: raise LookupError(self.n)
+        return iter([self.n])
+def case(n):
+    x = N("x") if n & 1 else 0
+    t, l = many(x)
+    gc.collect()
+    LOG.append((len(t), len(l), sys.getrefcount(x) if n & 1 else 0, gc.is_tracked(t), gc.is_tracked(l), t[1] == l[1]))
+    del t, l
+    try:
+        for y in It(n): LOG.append(y)
+    except LookupError as e: LOG.append(str(e))
+    return (N("1"), n, [N("2"), N("3")], {}, ())[1], [], len({n: N("4")})
+''',
+    # Arguments that a call only had end behind it, the last one first; a method descriptor, a C function, a bound method and a class.
+    "arguments end behind the call": '''
+class B:
+    def m(self, *a): return len(a)
+def case(n):
+    out = [], "{}{}".format
+    out[0].append([1].index(1, 0 * len([N("a")])))
+    LOG.append(out[1](N("b").n, len((N("c"), N("d")))))
+    LOG.append(isinstance(N("e"), type(N("f"))))
+    LOG.append(dict.get({1: 2}, 1, N("g")))
+    LOG.append({1: 2}.get(3 if n & 1 else 1, N("h")).__class__.__name__)
+    LOG.append(B().m(N("i"), N("j")))
+    m = B().m
+    LOG.append(m(N("k"), N("l")))
+    try: str.join(N("m"), N("n"))
+    except TypeError as e: LOG.append(str(e)[:20])
+    try: len(N("o"), N("p"))
+    except TypeError as e: LOG.append(str(e)[:20])
+    return N("q", *()).n
+''',
+    # Generators with every kind of parameter and cell, whose arguments only they keep.
+    "generators keep their arguments": '''
+def g(a, b=1, *c, d, e=2, **f):
+    x = [a]
+    h = lambda: (a, d)
+    yield a, b, len(c), d, e, sorted(f), h()[0] is a
+    del a
+    yield x
+def case(n):
+    its = [g(N("a"), N("b"), N("c"), d=N("d"), z=N("z")), g(N("a2"), d=n * 1000), g(N("a3"), d=N("d3"), e=N("e3"))]
+    if n & 1: next(its[0])
+    import gc; gc.collect()
+    for it in its:
+        for v in it: LOG.append(type(v).__name__)
+    its = [g(N("u"), d=N("v")) for k in range(2)]
+    if n & 2: next(its[1])
+    its.clear()
+    return n
+''',
     # A method of an object whose dict pointer is not the managed one: an attribute of the instance hides it.
     "dict that is not managed": '''
 def note(e): return e.add_note("x")

@@ -2,7 +2,7 @@
 //!
 //! Invariant: a name here is exported by the runtime with exactly this prefix; results follow the IR instruction that calls it
 //! (`call.obj`: pointer, `call.status`/`call.bool`/`call.int`: i32 or i64 with -1 for an error, `call.pair`: two registers).
-//! Stack ops (`op_*`) are not listed: all of them are `(ts, fr, oparg: i32) -> i32`, and run by `run_op`.
+//! Stack ops (`op_*`) are not listed: machine code calls all of them as `(ts, fr, counts, own) -> i32`.
 
 /// Hidden arguments.
 #[derive(Clone, Copy, PartialEq, Eq, Debug)]
@@ -37,7 +37,6 @@ pub static HELPERS: &[Helper] = &[
     h("dict_merge", Prefix::Thread),
     h("spread_map", Prefix::Thread),
     // generic operations
-    h("run_op", Prefix::Frame),
     h("for_iter", Prefix::Frame),
     h("binary_op", Prefix::Thread),
     h("compare_op", Prefix::Thread),

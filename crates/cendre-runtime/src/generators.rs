@@ -66,9 +66,13 @@ pub unsafe fn make(ts: *mut ThreadState, f: *mut FunctionObject, args: &Args) ->
         (*fr).instr_ptr = first;
         (*fr).f_executable = StackRef::from_new(code.cast());
         (*fr).f_funcobj = StackRef::from_new(f.cast());
-        let locals = Frame::locals(fr);
-        for i in 0..(*code).co_nlocalsplus as usize {
-            *locals.add(i) = (*locals.add(i)).make_heap_safe();
+        // Parameters are lent; all else is unbound, or cells of the frame's own.
+        let extra = i32::from((*code).co_flags & co_flags::VARARGS != 0) + i32::from((*code).co_flags & co_flags::VARKEYWORDS != 0);
+        let mut slot = Frame::locals(fr);
+        let end = slot.add(((*code).co_argcount + (*code).co_kwonlyargcount + extra) as usize);
+        while slot < end {
+            *slot = (*slot).make_heap_safe();
+            slot = slot.add(1);
         }
         (*made).gi_frame_state = frame_state::FRAME_CREATED;
         Some(made.cast())

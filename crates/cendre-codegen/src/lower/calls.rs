@@ -132,7 +132,7 @@ impl Lower<'_> {
         Ok(())
     }
 
-    /// Inputs to the bottom of the eval stack, the op through `run_op`, outputs from there. Tags and reference counts are the
+    /// Inputs to the bottom of the eval stack, the op, outputs from there. Tags and reference counts are the
     /// helper's work: in line they were the larger part of code that makes many generic operations.
     fn stack_op(&mut self, i: &InstData) -> Result<(), CodegenError> {
         let Imm::HelperInt(name, oparg) = i.imm else { return bad(i) };
@@ -142,9 +142,10 @@ impl Lower<'_> {
         self.place_words(i);
         let op = self.env.helper(name).ok_or_else(|| CodegenError::Helper(name.to_owned()))?;
         let op = self.iconst(op as i64);
+        let ts = self.ts;
         let counts = self.iconst(oparg & 0xffff_ffff | (i.args.len() as i64) << 32 | (i.results.len() as i64) << 48);
         let own = self.iconst(i.own as i64);
-        let r = self.call_helper("run_op", &[op, counts, own], Ret::I32)?[0];
+        let r = self.call_address(op, &[ts, fr, counts, own], Ret::I32)[0];
         let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
         let exit = self.raise_exit(i)?;
         self.branch_if(failed, exit);

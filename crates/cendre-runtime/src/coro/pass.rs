@@ -374,7 +374,7 @@ impl Words {
                 Form::Unpacked => (ops::op_call_function_ex, 0),
             };
             let counts = oparg as u64 | (self.count as u64) << 32 | 1 << 48;
-            if ops::run_op(ts, fr, op, counts, self.own) < 0 { ptr::null_mut() } else { *self.base }
+            if ops::around(ts, fr, op, counts, self.own) < 0 { ptr::null_mut() } else { *self.base }
         }
     }
 }

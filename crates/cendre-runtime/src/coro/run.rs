@@ -96,8 +96,8 @@ pub unsafe fn resume(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeR
         (*record).coro.stats.resumed += 1;
         let fr = &raw mut (*g).gi_iframe;
         if (*g).gi_frame_state == frame_state::FRAME_CREATED {
-            own_slots(fr);
-            // It stands behind RETURN_GENERATOR; what lies before the RESUME only pops the None that is sent.
+            // Whoever made the object made its slots own what they hold. It stands behind RETURN_GENERATOR; what lies before the RESUME
+            // only pops the None that is sent.
             (*fr).instr_ptr = CodeObject::units((*record).code).add((*(*record).code)._co_firsttraceable as usize);
         } else {
             *(*fr).stackpointer = StackRef::from_new(sent);

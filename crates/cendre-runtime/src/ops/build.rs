@@ -4,49 +4,103 @@
 //! collector counts them. Read `mod.rs` for inputs and outputs.
 
 use super::stack::{OK, RAISED};
-use super::stack::{Objects, empty_str, fail, finish, object, pop, push};
+use super::stack::{Objects, around, empty_str, fail, finish, give_up, object, pop, push};
 use cendre_cpython::StackRef;
 use cendre_cpython::api;
 use cendre_cpython::ffi::{self, Py_ssize_t, PyObject};
 use cendre_cpython::interpframe::Frame;
-use cendre_cpython::refcount::decref;
+use cendre_cpython::listobject::ListObject;
+use cendre_cpython::refcount::{decref, incref};
 use cendre_cpython::tstate::ThreadState;
+use cendre_cpython::tupleobject::TupleObject;
 use core::ffi::c_int;
 
-/// Pushes what was built from the entries at the base, whose references it took over.
-unsafe fn finish_taken(fr: *mut Frame, res: *mut PyObject) -> i32 {
-    // SAFETY: on success the entries' references are the container's.
+/// Puts words of machine code into new memory, each with a reference of its own.
+#[inline(always)]
+unsafe fn move_words(to: *mut *mut PyObject, from: *const StackRef, n: usize, own: u64) {
+    // SAFETY: the callers' arrays have `n` entries. Bit 63 stands for all words from there on: an arithmetic shift keeps it.
     unsafe {
-        if res.is_null() {
-            return fail(fr);
+        let mut own = own as i64;
+        for i in 0..n {
+            let o = (*from.add(i)).0 as *mut PyObject;
+            if own & 1 == 0 {
+                incref(o);
+            }
+            own >>= 1;
+            *to.add(i) = o;
         }
-        (*fr).stackpointer = Frame::stack_base(fr);
-        push(fr, StackRef::from_steal(res));
+    }
+}
+
+/// BUILD_TUPLE: of `oparg` values; called by machine code as it is (no stack op: the words are not tagged first, since nobody looks).
+///
+/// # Safety
+/// As for `stack::around`.
+pub unsafe extern "C" fn op_build_tuple(_ts: *mut ThreadState, fr: *mut Frame, counts: u64, own: u64) -> i32 {
+    // SAFETY: oparg words at the base; the collector cannot run before the tuple is full.
+    unsafe {
+        let n = counts as u32 as usize;
+        let base = Frame::stack_base(fr);
+        let tuple = ffi::PyTuple_New(n as Py_ssize_t);
+        if tuple.is_null() {
+            return give_up(base, n, own);
+        }
+        move_words(TupleObject::items(tuple.cast()), base, n, own);
+        *base = StackRef(tuple as usize);
     }
     OK
 }
 
-/// BUILD_TUPLE: of `oparg` values.
+/// BUILD_LIST: of `oparg` values; as [`op_build_tuple`].
 ///
 /// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_build_tuple(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
-    // SAFETY: oparg inputs.
+/// As for `stack::around`.
+pub unsafe extern "C" fn op_build_list(_ts: *mut ThreadState, fr: *mut Frame, counts: u64, own: u64) -> i32 {
+    // SAFETY: oparg words at the base; the collector cannot run before the list is full.
     unsafe {
+        let n = counts as u32 as usize;
         let base = Frame::stack_base(fr);
-        finish_taken(fr, api::_PyTuple_FromStackRefStealOnSuccess(base, oparg as Py_ssize_t))
+        let list = ffi::PyList_New(n as Py_ssize_t);
+        if list.is_null() {
+            return give_up(base, n, own);
+        }
+        if n > 0 {
+            move_words((*list.cast::<ListObject>()).ob_item, base, n, own);
+        }
+        *base = StackRef(list as usize);
     }
+    OK
 }
 
-/// BUILD_LIST: of `oparg` values.
+/// BUILD_MAP: of `oparg` pairs of key and value; called by machine code, which mostly wants an empty one.
 ///
 /// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_build_list(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
-    // SAFETY: oparg inputs.
+/// As for `stack::around`.
+pub unsafe extern "C" fn op_build_map(ts: *mut ThreadState, fr: *mut Frame, counts: u64, own: u64) -> i32 {
+    // SAFETY: as in `around`.
     unsafe {
-        let base = Frame::stack_base(fr);
-        finish_taken(fr, api::_PyList_FromStackRefStealOnSuccess(base, oparg as Py_ssize_t))
+        if counts as u32 != 0 {
+            return around(ts, fr, build_map, counts, own);
+        }
+        let dict = ffi::PyDict_New();
+        if dict.is_null() {
+            return RAISED;
+        }
+        *Frame::stack_base(fr) = StackRef(dict as usize);
+    }
+    OK
+}
+
+/// A dict of `oparg` pairs.
+unsafe extern "C" fn build_map(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
+    // SAFETY: 2 * oparg inputs, alive until `finish`.
+    unsafe {
+        let mut objects = Objects::new();
+        let first = objects.fill(Frame::stack_base(fr), 2 * oparg as usize);
+        if first.is_null() {
+            return fail(fr);
+        }
+        finish(fr, api::_PyDict_FromItems(first, 2, first.add(1), 2, oparg as Py_ssize_t))
     }
 }
 
@@ -80,22 +134,6 @@ pub unsafe extern "C" fn op_build_set(_ts: *mut ThreadState, fr: *mut Frame, opa
         push(fr, StackRef::from_steal(set));
     }
     OK
-}
-
-/// BUILD_MAP: of `oparg` pairs of key and value.
-///
-/// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_build_map(_ts: *mut ThreadState, fr: *mut Frame, oparg: u32) -> i32 {
-    // SAFETY: 2 * oparg inputs, alive until `finish`.
-    unsafe {
-        let mut objects = Objects::new();
-        let first = objects.fill(Frame::stack_base(fr), 2 * oparg as usize);
-        if first.is_null() {
-            return fail(fr);
-        }
-        finish(fr, api::_PyDict_FromItems(first, 2, first.add(1), 2, oparg as Py_ssize_t))
-    }
 }
 
 /// BUILD_STRING: joins `oparg` strings.

@@ -17,13 +17,25 @@ use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::tp_flags;
 use core::ffi::c_int;
 
-/// GET_ITER: `iter(value)`.
+/// GET_ITER: `iter(value)`; called by machine code as it is.
 ///
 /// # Safety
-/// The contract of stack ops.
-pub unsafe extern "C" fn op_get_iter(_ts: *mut ThreadState, fr: *mut Frame, _oparg: u32) -> i32 {
-    // SAFETY: one input.
-    unsafe { finish(fr, ffi::PyObject_GetIter(object(fr, 0))) }
+/// As for `stack::around`.
+pub unsafe extern "C" fn op_get_iter(_ts: *mut ThreadState, fr: *mut Frame, _counts: u64, own: u64) -> i32 {
+    // SAFETY: one word at the base, which stays alive until it is given up.
+    unsafe {
+        let base = Frame::stack_base(fr);
+        let value = (*base).0 as *mut PyObject;
+        let iter = ffi::PyObject_GetIter(value);
+        if own & 1 != 0 {
+            decref(value);
+        }
+        if iter.is_null() {
+            return RAISED;
+        }
+        *base = StackRef(iter as usize);
+    }
+    OK
 }
 
 /// GET_YIELD_FROM_ITER: the same, but a generator is its own iterator, and a coroutine one for coroutines only.

@@ -73,8 +73,10 @@ pub mod vector;
 pub(crate) use calls::{op_call, op_call_function_ex, op_call_kw, unpacking};
 pub use exceptions::{add_traceback, raised_again, traceback_here};
 pub(crate) use iterate::{anext, anext_function};
-pub(crate) use stack::{drop_to, push, run_op};
+pub(crate) use stack::{around, drop_to, push};
 
+use cendre_cpython::interpframe::Frame;
+use cendre_cpython::tstate::ThreadState;
 use std::sync::OnceLock;
 
 macro_rules! table {
@@ -83,20 +85,33 @@ macro_rules! table {
     };
 }
 
+/// Stack ops as machine code calls them: each with what `around` does, in a function of its own.
+macro_rules! stack_ops {
+    ($($module:ident: $($name:ident)*;)*) => {
+        vec![$($((stringify!($name), {
+            unsafe extern "C" fn run(ts: *mut ThreadState, fr: *mut Frame, counts: u64, own: u64) -> i32 {
+                // SAFETY: called by machine code for its own frame.
+                unsafe { around(ts, fr, $module::$name, counts, own) }
+            }
+            run as *const () as usize
+        }),)*)*]
+    };
+}
+
 /// Name and address of every stack op (`op_*`) and register helper of this module, for the code generator's linker.
 pub fn helper_table() -> &'static [(&'static str, usize)] {
     static TABLE: OnceLock<Vec<(&'static str, usize)>> = OnceLock::new();
     TABLE.get_or_init(|| {
-        table! {
+        stack_ops! {
             operators:
                 op_binary_op op_unary_negative op_unary_invert op_unary_not op_to_bool op_compare_op op_is_op op_contains_op
                 op_binary_slice op_store_slice op_store_subscr op_delete_subscr;
             build:
-                op_build_tuple op_build_list op_build_set op_build_map op_build_string op_build_slice op_build_interpolation
+                op_build_set op_build_string op_build_slice op_build_interpolation
                 op_build_template op_convert_value op_format_simple op_format_with_spec op_unpack_sequence op_unpack_ex;
             calls:
                 op_call op_call_kw op_call_function_ex op_call_intrinsic_1 op_call_intrinsic_2 op_make_function
-                op_set_function_attribute op_load_build_class op_load_super_attr call_slots;
+                op_set_function_attribute op_load_build_class op_load_super_attr;
             names:
                 op_load_global op_store_global op_delete_global op_load_name op_store_name op_delete_name op_load_locals
                 op_load_from_dict_or_globals op_load_from_dict_or_deref op_load_deref op_store_deref op_delete_deref
@@ -104,17 +119,21 @@ pub fn helper_table() -> &'static [(&'static str, usize)] {
                 op_load_attr op_store_attr op_delete_attr op_load_special op_get_len op_match_mapping op_match_sequence
                 op_match_keys op_match_class;
             iterate:
-                op_get_iter op_get_yield_from_iter op_get_aiter op_get_anext op_get_awaitable;
+                op_get_yield_from_iter op_get_aiter op_get_anext op_get_awaitable;
             exceptions:
-                op_check_eg_match op_with_except_start op_reraise op_end_async_for op_cleanup_throw op_raise_varargs
-                raise_one exception_matches exception_matches_any trace_exception forget_exception;
-            stack: run_op;
+                op_check_eg_match op_with_except_start op_reraise op_end_async_for op_cleanup_throw op_raise_varargs;
+        }
+        .into_iter()
+        .chain(table! {
+            build: op_build_tuple op_build_list op_build_map;
+            iterate: op_get_iter;
+            calls: call_slots;
+            exceptions: raise_one exception_matches exception_matches_any trace_exception forget_exception;
             registers:
                 list_append set_add map_add list_extend set_update dict_update dict_merge spread_map for_iter binary_op compare_op is_true
                 contains get_attr store_attr subscr store_subscr unbound_local_error drop_stack dealloc dealloc_watching;
             vector: call_vector call_owned;
-        }
-        .into_iter()
+        })
         .chain([("keyword_default_of", crate::binding::keyword_default_of as *const () as usize)])
         .collect()
     })

@@ -262,13 +262,16 @@ impl Objects {
     }
 }
 
-/// Runs a stack op for machine code: gives the inputs, which it stored as plain words at the bottom of the stack, their tags, and takes
+/// Stack op `op` for machine code: gives the inputs, which it stored as plain words at the bottom of the stack, their tags, and takes
 /// the outputs off again, as plain words with a reference of their own. `counts`: oparg, inputs << 32, outputs << 48; `own`: the inputs
 /// whose references the op consumes. 0, or -1 with an exception set.
 ///
+/// Each op has this around it by itself (`mod.rs`): a common function that calls any of them through a pointer mispredicts most of its calls.
+///
 /// # Safety
-/// Called by machine code for its own frame; the words are objects, null, or tagged ints.
-pub(crate) unsafe extern "C" fn run_op(
+/// Called for machine code's own frame; the words are objects, null, or tagged ints.
+#[inline(always)]
+pub(crate) unsafe fn around(
     ts: *mut ThreadState,
     fr: *mut Frame,
     op: unsafe extern "C" fn(*mut ThreadState, *mut Frame, u32) -> i32,
@@ -279,27 +282,90 @@ pub(crate) unsafe extern "C" fn run_op(
     unsafe {
         let base = Frame::stack_base(fr);
         let inputs = (counts >> 32 & 0xffff) as usize;
-        for n in 0..inputs {
-            let word = *base.add(n);
-            let owned = own >> n.min(63) & 1 != 0;
-            *base.add(n) = if owned { StackRef::from_steal_or_null(word.0 as *mut PyObject) } else { word.borrow() };
+        match inputs {
+            0 => {}
+            1 => *base = tagged(*base, own),
+            _ => tag_words(base, inputs, own),
         }
         (*fr).stackpointer = base.add(inputs);
         let status = op(ts, fr, counts as u32);
         if status < 0 {
             return status;
         }
-        for n in 0..(counts >> 48) as usize {
-            let word = *base.add(n);
-            if word.0 & INT_TAG != INT_TAG {
-                let o = word.as_ptr();
-                if !word.owns() && !o.is_null() {
-                    refcount::incref(o);
-                }
-                *base.add(n) = StackRef(o as usize);
-            }
+        match (counts >> 48) as usize {
+            0 => {}
+            1 => *base = untagged(*base),
+            n => untag_words(base, n),
         }
         (*fr).stackpointer = base;
         status
     }
+}
+
+/// A word of machine code as a stackref: owned, if bit 0 of `own` says so.
+#[inline(always)]
+unsafe fn tagged(word: StackRef, own: u64) -> StackRef {
+    // SAFETY: the caller's word is an object, null, or a tagged int.
+    unsafe { if own & 1 != 0 { StackRef::from_steal_or_null(word.0 as *mut PyObject) } else { word.borrow() } }
+}
+
+/// A stackref as a word with a reference of its own.
+#[inline(always)]
+unsafe fn untagged(word: StackRef) -> StackRef {
+    if word.0 & INT_TAG == INT_TAG {
+        return word;
+    }
+    let o = word.as_ptr();
+    // SAFETY: the caller's entry is alive.
+    unsafe {
+        if !word.owns() && !o.is_null() {
+            refcount::incref(o);
+        }
+    }
+    StackRef(o as usize)
+}
+
+#[inline(never)]
+unsafe fn tag_words(base: *mut StackRef, n: usize, own: u64) {
+    // SAFETY: the caller's contract. Bit 63 stands for all words from there on: an arithmetic shift keeps it.
+    unsafe {
+        let mut own = own as i64;
+        let mut p = base;
+        let end = base.add(n);
+        while p < end {
+            *p = tagged(*p, own as u64);
+            own >>= 1;
+            p = p.add(1);
+        }
+    }
+}
+
+#[inline(never)]
+unsafe fn untag_words(base: *mut StackRef, n: usize) {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let mut p = base;
+        let end = base.add(n);
+        while p < end {
+            *p = untagged(*p);
+            p = p.add(1);
+        }
+    }
+}
+
+/// References that machine code gave to an op that could not begin: the topmost goes first. Answers that an exception is set.
+///
+/// # Safety
+/// As for [`around`]; an exception is set.
+#[cold]
+pub(super) unsafe fn give_up(base: *mut StackRef, inputs: usize, own: u64) -> i32 {
+    // SAFETY: the caller's contract.
+    unsafe {
+        for n in (0..inputs).rev() {
+            if own >> n.min(63) & 1 != 0 {
+                refcount::xdecref((*base.add(n)).0 as *mut PyObject);
+            }
+        }
+    }
+    RAISED
 }

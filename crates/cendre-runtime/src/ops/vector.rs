@@ -95,16 +95,51 @@ pub unsafe extern "C" fn call_vector(
 ) -> *mut PyObject {
     // SAFETY: the caller's contract; the callable outlives the call.
     unsafe {
-        let n = nargsf & !OFFSET;
         let class = type_of(callable);
         if class == &raw mut ffi::PyFunction_Type {
-            if let Some(res) = call_python(ts, callable.cast(), args, n, 0) {
-                return res;
-            }
-            let res = ffi::PyObject_Vectorcall(callable, args, nargsf, ptr::null_mut());
-            evaluator::look(ts);
+            return call_function(ts, callable.cast(), args, nargsf);
+        }
+        if class == method_type() && nargsf & OFFSET != 0 {
+            return call_method(ts, callable.cast(), args, nargsf);
+        }
+        call_native(ts, callable, args, nargsf)
+    }
+}
+
+/// A Python function, compiled or not.
+#[inline(always)]
+unsafe fn call_function(ts: *mut ThreadState, f: *mut FunctionObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
+    // SAFETY: as in `call_vector`.
+    unsafe {
+        if let Some(res) = call_python(ts, f, args, nargsf & !OFFSET, 0) {
             return res;
         }
+        let res = ffi::PyObject_Vectorcall(f.cast(), args, nargsf, ptr::null_mut());
+        evaluator::look(ts);
+        res
+    }
+}
+
+/// A bound method.
+#[inline(never)]
+unsafe fn call_method(ts: *mut ThreadState, m: *mut MethodObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
+    // SAFETY: as in `call_vector`; the free word takes the instance, for the time of the call.
+    unsafe {
+        let first = args.sub(1).cast_mut();
+        let kept = core::mem::replace(&mut *first, (*m).im_self);
+        let res = call_vector(ts, (*m).im_func, first, (nargsf & !OFFSET) + 1);
+        *first = kept;
+        res
+    }
+}
+
+/// What is no Python function and no bound method.
+#[inline(always)]
+unsafe fn call_native(ts: *mut ThreadState, callable: *mut PyObject, args: *const *mut PyObject, nargsf: usize) -> *mut PyObject {
+    // SAFETY: as in `call_vector`.
+    unsafe {
+        let n = nargsf & !OFFSET;
+        let class = type_of(callable);
         let done = if class == &raw mut ffi::PyMethodDescr_Type && n > 0 && has_stack(ts) {
             let d: *mut MethodDescrObject = callable.cast();
             let this = *args;
@@ -117,14 +152,6 @@ pub unsafe extern "C" fn call_vector(
         } else if class == &raw mut ffi::PyCFunction_Type && has_stack(ts) {
             let f: *mut CFunctionObject = callable.cast();
             call_c((*f).m_ml, (*f).m_self, args, n)
-        } else if class == method_type() && nargsf & OFFSET != 0 {
-            // The free word takes the instance, for the time of the call.
-            let m: *mut MethodObject = callable.cast();
-            let first = args.sub(1).cast_mut();
-            let kept = core::mem::replace(&mut *first, (*m).im_self);
-            let res = call_vector(ts, (*m).im_func, first, n + 1);
-            *first = kept;
-            return res;
         } else {
             None
         };
@@ -141,7 +168,6 @@ pub unsafe extern "C" fn call_vector(
 ///
 /// # Safety
 /// As for [`call_vector`]; the caller owns the arguments in `mask`.
-#[expect(clippy::indexing_slicing, reason = "`n` is at most the length, looked at first")]
 pub unsafe extern "C" fn call_owned(
     ts: *mut ThreadState,
     callable: *mut PyObject,
@@ -151,45 +177,71 @@ pub unsafe extern "C" fn call_owned(
 ) -> *mut PyObject {
     // SAFETY: the caller's contract.
     unsafe {
-        if mask == 0 {
-            return call_vector(ts, callable, args, nargsf);
-        }
-        let n = nargsf & !OFFSET;
-        if type_of(callable) == &raw mut ffi::PyFunction_Type && n <= 8 {
-            let f: *mut FunctionObject = callable.cast();
-            if frames::is_ordinary(f) {
-                if let Some(res) = call_python(ts, f, args, n, mask) {
-                    return res;
-                }
-                if vectorcall::settle(ts, f)
-                    && let Some(res) = call_python(ts, f, args, n, mask)
-                {
-                    return res;
-                }
+        let class = type_of(callable);
+        let res = if class == &raw mut ffi::PyFunction_Type {
+            if mask == 0 {
+                return call_function(ts, callable.cast(), args, nargsf);
             }
-            // As the interpreter's own vectorcall would, but for the references.
-            let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
-            if frames::is_ordinary(f) && optimized && interp::eval_frame((*ts).interp).is_null() {
-                let mut refs = [StackRef::NULL; 8];
-                for i in 0..n {
-                    let o = *args.add(i);
-                    refs[i] = if mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_new(o) };
-                }
-                // Takes the references and the function in every case.
-                let func = StackRef::from_new(callable);
-                let null = ptr::null_mut();
-                let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, null, ptr::null_mut());
-                let res = if fr.is_null() { null } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
-                evaluator::look(ts);
+            if nargsf & !OFFSET <= 8
+                && let Some(res) = call_with_owned(ts, callable.cast(), args, nargsf & !OFFSET, mask)
+            {
                 return res;
             }
-        }
-        let res = call_vector(ts, callable, args, nargsf);
-        for i in (0..n).rev() {
-            if mask >> i & 1 != 0 {
-                decref(*args.add(i));
-            }
+            call_vector(ts, callable, args, nargsf)
+        } else if class == method_type() && nargsf & OFFSET != 0 {
+            call_method(ts, callable.cast(), args, nargsf)
+        } else {
+            call_native(ts, callable, args, nargsf)
+        };
+        // The last one first.
+        let mut mask = mask & (1_u64.checked_shl((nargsf & !OFFSET) as u32).unwrap_or(0)).wrapping_sub(1);
+        while mask != 0 {
+            let i = mask.ilog2();
+            mask &= !(1 << i);
+            decref(*args.add(i as usize));
         }
         res
+    }
+}
+
+/// A Python function that gets the arguments of the mask as its own; `None`: nothing has happened.
+#[expect(clippy::indexing_slicing, reason = "`n` is at most the length, the caller has looked")]
+unsafe fn call_with_owned(
+    ts: *mut ThreadState,
+    f: *mut FunctionObject,
+    args: *const *mut PyObject,
+    n: usize,
+    mask: u64,
+) -> Option<*mut PyObject> {
+    // SAFETY: as in `call_owned`; at most eight arguments.
+    unsafe {
+        if !frames::is_ordinary(f) {
+            return None;
+        }
+        if let Some(res) = call_python(ts, f, args, n, mask) {
+            return Some(res);
+        }
+        if vectorcall::settle(ts, f)
+            && let Some(res) = call_python(ts, f, args, n, mask)
+        {
+            return Some(res);
+        }
+        // As the interpreter's own vectorcall would, but for the references.
+        let optimized = (*(*f).func_code.cast::<CodeObject>()).co_flags & co_flags::OPTIMIZED != 0;
+        if !frames::is_ordinary(f) || !optimized || !interp::eval_frame((*ts).interp).is_null() {
+            return None;
+        }
+        let mut refs = [StackRef::NULL; 8];
+        for i in 0..n {
+            let o = *args.add(i);
+            refs[i] = if mask >> i & 1 != 0 { StackRef::from_steal(o) } else { StackRef::from_new(o) };
+        }
+        // Takes the references and the function in every case.
+        let func = StackRef::from_new(f.cast());
+        let null = ptr::null_mut();
+        let fr = api::_PyEvalFramePushAndInit(ts, func, null, refs.as_ptr(), n, null, ptr::null_mut());
+        let res = if fr.is_null() { null } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) };
+        evaluator::look(ts);
+        Some(res)
     }
 }
