@@ -178,6 +178,38 @@ def test_what_an_item_waits_with_is_made_before_the_step(entries):
     assert support.python(WAITING, entries=entries).strip() == support.python_plain(WAITING.replace("compiled(items, consume)", "")).strip() == "survived"
 
 
+APPENDING = """
+import _testcapi
+class Holder:
+    def __init__(self, items): self.items = items
+def put(holder, item):
+    holder.items.append(item)
+for _ in range(9): put(Holder([]), 0)
+compiled(put)
+failed = 0
+for n in range(3):
+    items, item = [0] * 50, object()
+    holder = Holder(items)
+    counts = sys.getrefcount(items), sys.getrefcount(item)
+    for _ in range(100):
+        _testcapi.set_nomemory(n, n + 1)
+        try:
+            put(holder, item)
+        except MemoryError:
+            failed += 1
+        else:
+            break
+        finally:
+            _testcapi.remove_mem_hooks()
+    print(failed, len(items), sys.getrefcount(items) - counts[0], sys.getrefcount(item) - counts[1])
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_a_list_that_finds_no_room_is_not_kept(entries):
+    support.same("import sys\n" + APPENDING, entries=entries)
+
+
 COMPILING = """
 import _testcapi
 SOURCE = "def f(a, b=1):\\n    t = [x + k for x in range(a)]\\n    for i in t: b += i\\n    return b\\nk = 5\\nclass C:\\n    def m(self): return f(3) + self.x\\n    x = 2\\ndef g(o): return isinstance(o, C), C.x, C().m()"

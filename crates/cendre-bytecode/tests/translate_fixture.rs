@@ -169,6 +169,8 @@ fn check_file(text: &str) -> (usize, BTreeMap<String, usize>) {
                                 let text: Vec<String> = errors.iter().take(8).map(ToString::to_string).collect();
                                 panic!("{name} (generic {generic}): {}\n{f}", text.join("\n"));
                             }
+                            let lost = cendre_ir::forgotten::forgotten(&f);
+                            assert!(lost.is_empty(), "{name} (generic {generic}): forgotten {lost:?}\n{f}");
                         }
                         Err(r) => *refused.entry(r.reason).or_insert(0) += 1,
                     }

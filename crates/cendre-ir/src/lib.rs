@@ -7,6 +7,7 @@
 pub mod arith;
 pub mod dom;
 pub mod filetest;
+pub mod forgotten;
 pub mod function;
 pub mod hash;
 pub mod inst;

@@ -133,7 +133,9 @@ impl Job {
             if function.verify().is_err() {
                 return Err(cendre_bytecode::translate::STRANGE.to_owned());
             }
+            look_for_forgotten(&function);
             cendre_passes::run_with(&mut function, &classes);
+            look_for_forgotten(&function);
             cendre_codegen::compile(&function, &env).map_err(|e| e.to_string())
         });
         self.background_ns = compiler::thread_ns() - start;
@@ -431,5 +433,16 @@ unsafe extern "C" fn retire(capsule: *mut PyObject, _weak: *mut PyObject) -> *mu
         }
         ffi::PyErr_Clear();
         refcount::new_ref(ffi::Py_None())
+    }
+}
+
+/// In builds with debug assertions: no way out forgets a reference.
+#[expect(clippy::panic, reason = "tests only; `guarded` makes a refusal of it")]
+fn look_for_forgotten(f: &cendre_ir::Function) {
+    if !cfg!(debug_assertions) {
+        return;
+    }
+    if let Some((inst, state, v)) = cendre_ir::forgotten::forgotten(f).first() {
+        panic!("{}: `{}`: fs{} forgets v{}\n{f}", f.name, cendre_ir::print::inst_text(f, *inst), state.0, v.0);
     }
 }

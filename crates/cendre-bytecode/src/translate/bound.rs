@@ -129,8 +129,8 @@ impl Translator<'_> {
             }
             made.push(Val { class: Some(self.known.dict), ..v });
         }
-        let rest = n - plan.surplus - plan.surplus_names.len();
-        let operands = self.take_operands(rest + 2)?;
+        // Where nothing takes `self` but the tuple, only the callable is left.
+        let operands = self.take_operands(n + 2 - plan.surplus - plan.surplus_names.len())?;
         // What a default refers to may be replaced while the callee runs.
         for v in values.iter_mut().flatten() {
             *v = self.duplicate(*v);

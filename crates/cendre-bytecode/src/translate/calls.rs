@@ -212,9 +212,11 @@ impl Translator<'_> {
         let Some(o) = self.guarded(me, list) else { return Err(Refusal::new("append of no list")) };
         let item = self.peek(1)?;
         let item = self.make_own(item);
-        self.stack.truncate(self.stack.len() - 3);
+        // Without memory the list and the method are what is left on the stack.
+        self.pop()?;
         let state = self.raising();
         self.emit(Op::CallStatus, Imm::Helper("list_append"), &[o, item.v], 0, Some(state));
+        self.stack.truncate(self.stack.len() - 2);
         let none = self.const_obj(self.known.none);
         self.stack.push(Val { literal: Some(self.known.none), ..Val::object(none, false) });
         self.drop_values(&[me, callable]);
