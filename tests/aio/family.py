@@ -38,6 +38,7 @@ class Handle(events.Handle):
 
     def _run(self):
         loop, task, thrown = self._loop, self.steps(), None
+        loop.last = self
         if loop.depth == 0:
             loop.since, loop.seen = None, False
             loop.children.clear()
@@ -69,11 +70,27 @@ class Loop(world.Loop):
         super().__init__()
         self.budget, self.deepest, self.depth, self.since = budget, depth, 0, None
         self.children, self.put, self.seen = WeakKeyDictionary(), [], False
+        self.last = None    # What was taken last.
         self.nothing = events.Handle(print, (), self)
         self.nothing.cancel()
 
     def waiting(self):
         return sum(handle is not self.nothing for handle in self._ready)
+
+    def _run_once(self):
+        try:
+            super()._run_once()
+        except BaseException as error:
+            # By the traceback an interrupt keeps what was taken last, and nothing else that only frames of a loop in Python hold.
+            last = self.last  # noqa: F841
+            traceback = error.__traceback__.tb_next
+            while traceback:
+                if traceback.tb_frame.f_code.co_filename in (__file__, events.__file__, asyncio.base_events.__file__):
+                    traceback.tb_frame.clear()
+                traceback = traceback.tb_next
+            raise
+        finally:
+            self.last = None
 
     def _call_soon(self, callback, args, context):
         handle = Handle(callback, args, self, context)
@@ -107,6 +124,7 @@ class Loop(world.Loop):
             for wakeup in [h for h in self._ready if h._args == (awaited,) and h.steps() is task]:
                 if self.may_go_on(wakeup):
                     self.take(wakeup)
+                    self.last = wakeup
                     events.Handle._run(wakeup)
                     return True
         return False

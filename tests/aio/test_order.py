@@ -73,6 +73,15 @@ def test_budget_of_an_outer_step(budget, used):
     assert aio.stats()["budget_used"] >= used
 
 
+@pytest.mark.parametrize("seed", [658100495717, 46484344980, 138702156160])
+def test_what_an_interrupt_keeps_alive(seed):
+    """Frames of the loop that states the rule keep no tasks: these programs notice when tasks die."""
+    program = programs.program(random.Random(seed), 14)
+    assert compare.difference(program, "family") is None
+    trace = world.execute(program, lambda loop: aio.install(loop, policy="family", budget=1.0))
+    assert any("unhandled" in entry for entry in trace)
+
+
 _NUMBERS = re.compile(r"Task\+\d+|\bctx\d+|\be\d+\b")
 
 
