@@ -6,6 +6,7 @@ Invariant: each test has seen that native code ran, by `aio.stats()`, or that it
 import asyncio
 import contextvars
 import re
+import sys
 import threading
 
 import pytest
@@ -254,6 +255,54 @@ def test_children_that_join_a_group_while_it_ends(policy):
     aio.reset_stats()
     same(main, policy)
     assert made()[0] == 6
+
+
+CALLERS = []
+
+
+class Ordered(dict):
+    """An ordered set."""
+
+    def add(self, task):
+        self[task] = None
+        CALLERS.append(sys._getframe(1).f_code.co_name)
+
+    def discard(self, task):
+        self.pop(task, None)
+
+
+class OrderedWithLength(Ordered):
+    def __len__(self):
+        return super().__len__()
+
+
+class OrderedWithTruth(Ordered):
+    def __bool__(self):
+        return self.keys() != set()
+
+
+@NATIVE
+@pytest.mark.parametrize("kind", [Ordered, OrderedWithLength, OrderedWithTruth])
+def test_a_group_that_keeps_its_tasks_in_another_set(policy, kind):
+    """Random programs have such groups. Native as long as asking whether there are tasks runs no code."""
+    async def more(group, note, n):
+        note(n)
+        if n:
+            group.create_task(more(group, note, n - 1))
+        await asyncio.sleep(0)
+
+    async def main(note):
+        async with asyncio.TaskGroup() as group:
+            group._tasks = kind()
+            group.create_task(more(group, note, 5))
+        note(len(group._tasks))
+
+    same(main, policy)
+    CALLERS.clear()
+    aio.run(main(lambda what: None), policy=policy)
+    # While the group is not ending nobody asks; under `eager` all are made then.
+    native = kind is Ordered or policy == "eager"
+    assert sorted(CALLERS) == (["main"] + ["more"] * 5 if native else ["create_task"] * 5 + ["main"])
 
 
 @NATIVE

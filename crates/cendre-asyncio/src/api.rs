@@ -7,6 +7,7 @@ use crate::attrs::Attr;
 use crate::clock::Reading;
 use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
+use crate::shelf;
 use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, OneFunc, Policy};
 use crate::{early, fanout, front, future, group, look, makers, parts, sites, step};
 use cendre_cpython::FunctionObject;
@@ -361,6 +362,7 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
         (*wrapper).tp_call = Some(step::step_call);
         (*def).ml_meth.PyCFunction = step::wakeup;
         (*set_result).ml_meth.PyCMethod = future::set_result_method;
+        shelf::hook(&*state::bound());
     }
 }
 
@@ -409,6 +411,12 @@ unsafe extern "C" fn peek(_: *mut PyObject, o: *mut PyObject) -> *mut PyObject {
         let size = (*type_of(o)).tp_basicsize as usize;
         list_of(core::slice::from_raw_parts(o.cast(), size / 8))
     }
+}
+
+/// `tasks_shelf()`: how many tasks' memory is kept.
+unsafe extern "C" fn on_shelf(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe { ffi::PyLong_FromSize_t(shelf::len()) }
 }
 
 /// `tasks_unhooked(callable)`: what it returns, called while `sys.get_asyncgen_hooks` are put aside. Setting them would raise audit events.
@@ -742,7 +750,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 21]);
+struct Methods([ffi::PyMethodDef; 22]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -762,6 +770,7 @@ static METHODS: Methods = Methods([
     def(c"tasks_take_parts", take_parts, ffi::METH_O, c"Whether loops that run are taken."),
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
+    def(c"tasks_shelf", on_shelf, ffi::METH_NOARGS, c"How many tasks' memory is kept."),
     def(c"tasks_unhooked", unhooked, ffi::METH_O, c"Calls it with the hooks of asynchronous generators put aside."),
     def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),

@@ -41,7 +41,7 @@ impl Attr {
 ///
 /// # Safety
 /// A live dict; an interned name.
-#[inline]
+#[inline(always)]
 pub unsafe fn in_dict(dict: *mut DictObject, name: *mut PyObject, place: &mut usize) -> *mut PyObject {
     // SAFETY: an entry below `dk_nentries` is one of the keys, whose value stands beside it or, of shared keys, at the same place among the
     // values, as far as there are so many.
@@ -62,7 +62,7 @@ pub unsafe fn in_dict(dict: *mut DictObject, name: *mut PyObject, place: &mut us
 }
 
 /// The value in the loop's own dict, borrowed, or null without an exception: not there, or it must be asked for by `getattr`.
-#[inline]
+#[inline(always)]
 pub unsafe fn own(b: &Bound, ls: *mut LoopState, attr: Attr) -> *mut PyObject {
     // SAFETY: a live loop, whose type has a managed dict if `plain_attributes`.
     unsafe {

@@ -197,6 +197,7 @@ unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
 }
 
 /// Whether somebody watches how code runs.
+#[inline]
 pub unsafe fn watched(ts: *mut ThreadState) -> bool {
     // SAFETY: the running thread's state and its interpreter.
     unsafe {
@@ -204,7 +205,7 @@ pub unsafe fn watched(ts: *mut ThreadState) -> bool {
             || !(*ts).c_tracefunc.is_null()
             || !(*ts).c_profilefunc.is_null()
             || (*ts).coroutine_origin_tracking_depth != 0
-            || (*interp::monitors((*ts).interp)).tools.iter().any(|t| *t != 0)
+            || u128::from_ne_bytes((*interp::monitors((*ts).interp)).tools) != 0
     }
 }
 

@@ -15,6 +15,7 @@ use crate::group;
 use crate::layout::{FutureObj, TaskObj, bit, state as fut_state};
 use crate::parts;
 use crate::queue;
+use crate::shelf;
 use crate::sites::{self, Kind};
 use crate::state::{self, Bound, Counter, LoopState};
 use crate::step::{self, current_task};
@@ -58,8 +59,14 @@ pub unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> 
         if (*ls).parts {
             return if parts::makes_tasks(b, ls, ts) { Some((ls, false)) } else { None };
         }
-        if (*ls).ready.is_null() || (*ls).thread != (*ts).id || attrs::truth(b, ls, Attr::Debug) != Some(false) {
+        if (*ls).ready.is_null()
+            || (*ls).thread != (*ts).id
+            || attrs::own(b, ls, Attr::Debug) != ffi::Py_False() && attrs::truth(b, ls, Attr::Debug) != Some(false)
+        {
             return None;
+        }
+        if attrs::own(b, ls, Attr::TaskFactory) == ffi::Py_None() {
+            return Some((ls, false));
         }
         let factory = attrs::get(b, ls, Attr::TaskFactory);
         if factory.is_null() {
@@ -118,8 +125,7 @@ pub unsafe fn new_task(
 ) -> *mut TaskObj {
     // SAFETY: an exact coroutine; the new object's fields are zero, and filled as `Task.__init__` fills them.
     unsafe {
-        let Some(alloc) = (*b.task).tp_alloc else { return ptr::null_mut() };
-        let t: *mut TaskObj = alloc(b.task, 0).cast();
+        let t = shelf::new_task(b);
         if t.is_null() {
             return t;
         }

@@ -31,6 +31,7 @@ impl LoopState {
         if matches!(entry, Entry::Gone) { None } else { Some(entry) }
     }
 
+    #[inline(always)]
     fn trim(&mut self) {
         while matches!(self.front.front(), Some(Entry::Gone)) {
             self.front.pop_front();
@@ -147,6 +148,7 @@ pub unsafe fn put(b: &Bound, ls: *mut LoopState, handle: *mut PyObject) -> c_int
 ///
 /// # Safety
 /// `run_ready` runs, a live task of its loop.
+#[inline]
 pub unsafe fn put_step(b: &Bound, ls: *mut LoopState, task: *mut TaskObj) -> c_int {
     // SAFETY: the caller's contract.
     unsafe {
@@ -211,6 +213,7 @@ pub unsafe fn open_iteration(ls: *mut LoopState) {
 ///
 /// # Safety
 /// An entry of the queue.
+#[inline(always)]
 pub unsafe fn kind_of(b: &Bound, entry: &Entry) -> (Kind, *mut PyObject) {
     // SAFETY: entries own what they hold.
     unsafe {
@@ -230,6 +233,7 @@ pub unsafe fn kind_of(b: &Bound, entry: &Entry) -> (Kind, *mut PyObject) {
 ///
 /// # Safety
 /// `run_ready` runs.
+#[inline]
 pub unsafe fn head(b: &Bound, ls: *mut LoopState) -> Option<(Kind, *mut PyObject)> {
     // SAFETY: the queue holds what is looked at; nothing here runs Python code.
     unsafe {
@@ -263,6 +267,7 @@ pub enum Taken {
 ///
 /// # Safety
 /// `run_ready` runs, and `todo` is not zero.
+#[inline]
 pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> Option<Taken> {
     // SAFETY: the caller's contract.
     unsafe {
@@ -301,6 +306,7 @@ pub unsafe fn take_number(ls: *mut LoopState, number: u64) -> Option<Taken> {
 }
 
 /// The state keeps what was taken, and lets go of what it kept before.
+#[inline(always)]
 unsafe fn keep(ls: *mut LoopState, entry: Entry) -> Taken {
     // SAFETY: the entry's references go to the state; the order is that in which a handle lets go.
     unsafe {
@@ -321,6 +327,7 @@ unsafe fn keep(ls: *mut LoopState, entry: Entry) -> Taken {
 ///
 /// # Safety
 /// `run_ready` runs; live objects.
+#[inline]
 pub unsafe fn put_call(b: &Bound, ls: *mut LoopState, callback: *mut PyObject, future: *mut PyObject, context: *mut PyObject) -> bool {
     // SAFETY: the caller's contract.
     unsafe {

@@ -2,7 +2,7 @@
 //!
 //! Invariant: as in `fanout.rs`. Read docs/internals/tasks.md, "Fan-out".
 
-use crate::fanout::{as_flag, get, gives_coroutine, natural, new_task};
+use crate::fanout::{gives_coroutine, natural, new_task};
 use crate::future;
 use crate::layout::{ContextObj, FutureObj, state as fut_state};
 use crate::queue;
@@ -11,27 +11,43 @@ use crate::state::{self, Bound, GroupCall, GroupSlots, LoopState, NO_SLOT};
 use crate::step::current_task;
 use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::refcount::{decref, new_ref, type_of, xdecref};
+use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
 use cendre_cpython::typeobject::tp_flags;
 use core::ffi::c_int;
 use core::ptr;
 
-/// An attribute of an exact `TaskGroup`, new reference, or null without an exception.
+/// The values of an exact `TaskGroup`, borrowed; null where it has none.
+struct Values {
+    entered: *mut PyObject,
+    exiting: *mut PyObject,
+    aborting: *mut PyObject,
+    looop: *mut PyObject,
+    parent_task: *mut PyObject,
+    tasks: *mut PyObject,
+    on_completed: *mut PyObject,
+}
+
+/// None: they do not lie inside the object.
 #[inline(always)]
-unsafe fn of_group(group: *mut PyObject, slot: usize, name: *mut PyObject) -> *mut PyObject {
-    // SAFETY: `bind` has found the place in the inline values of an object of the same type, whose keys are shared and only grow.
+unsafe fn values_of(b: &Bound, group: *mut PyObject) -> Option<Values> {
+    // SAFETY: `bind` has found the places among the inline values of an object of the same type, whose keys are shared and only grow.
     unsafe {
-        if slot != NO_SLOT {
-            let values = DictValues::of_instance(group);
-            if (*values).valid == 1 {
-                let value = *DictValues::items(values).add(slot);
-                if !value.is_null() {
-                    return new_ref(value);
-                }
-            }
+        let slots = &b.fanout.group_slots;
+        let values = DictValues::of_instance(group);
+        if !slots.known || (*values).valid != 1 {
+            return None;
         }
-        get(group, name)
+        let items = DictValues::items(values);
+        Some(Values {
+            entered: *items.add(slots.entered),
+            exiting: *items.add(slots.exiting),
+            aborting: *items.add(slots.aborting),
+            looop: *items.add(slots.looop),
+            parent_task: *items.add(slots.parent_task),
+            tasks: *items.add(slots.tasks),
+            on_completed: *items.add(slots.on_completed),
+        })
     }
 }
 
@@ -58,7 +74,8 @@ pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
             decref(value);
             found.unwrap_or(NO_SLOT)
         };
-        GroupSlots {
+        let mut slots = GroupSlots {
+            known: false,
             entered: find(c"_entered"),
             exiting: find(c"_exiting"),
             aborting: find(c"_aborting"),
@@ -66,17 +83,10 @@ pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
             parent_task: find(c"_parent_task"),
             tasks: find(c"_tasks"),
             on_completed: find(c"_on_completed_fut"),
-        }
-    }
-}
-
-/// As `flag`, of an exact `TaskGroup`.
-unsafe fn group_flag(group: *mut PyObject, slot: usize, name: *mut PyObject) -> Option<bool> {
-    // SAFETY: as for `of_group`.
-    unsafe {
-        let value = of_group(group, slot, name);
-        xdecref(value);
-        as_flag(value)
+        };
+        let all = [slots.entered, slots.exiting, slots.aborting, slots.looop, slots.parent_task, slots.tasks, slots.on_completed];
+        slots.known = !all.contains(&NO_SLOT);
+        slots
     }
 }
 
@@ -156,56 +166,71 @@ pub unsafe fn context_of_its_own(b: &Bound, callback: *mut PyObject, context: *m
 
 /// A new task of a group (new reference, null with an exception set), or None: nothing was done.
 unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Option<*mut PyObject> {
-    // SAFETY: an exact group and coroutine; what is made here is given back.
+    // SAFETY: an exact group and coroutine; what is made here is given back, and what the group may give up meanwhile is held.
     unsafe {
-        let (names, slots) = (&b.names, &b.fanout.group_slots);
-        if group_flag(group, slots.entered, names.entered) != Some(true) || group_flag(group, slots.aborting, names.aborting) != Some(false)
+        let ts = ThreadState::current();
+        let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
+        // Attributes of the loop may be the program's code, which may change the group: its values are read behind it.
+        let (ls, eager) = natural(b, ts, looop)?;
+        let v = values_of(b, group)?;
+        if v.entered != ffi::Py_True()
+            || v.aborting != ffi::Py_False()
+            || v.looop != looop
+            || looop.is_null()
+            || v.tasks.is_null()
+            || v.parent_task.is_null()
+            || type_of(v.parent_task) != b.task
+            || v.exiting != ffi::Py_False() && (v.exiting != ffi::Py_True() || !surely_holds(v.tasks))
         {
             return None;
         }
-        let ts = ThreadState::current();
-        let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
-        let its_loop = of_group(group, slots.looop, names.loop_);
-        xdecref(its_loop);
-        if its_loop != looop || looop.is_null() {
-            return None;
-        }
-        let (ls, eager) = natural(b, ts, looop)?;
         if (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
             return None;
         }
-        let parent = of_group(group, slots.parent_task, names.parent_task);
-        let tasks = of_group(group, slots.tasks, names.tasks);
-        let open = match group_flag(group, slots.exiting, names.exiting) {
-            Some(false) => !tasks.is_null(),
-            Some(true) => !tasks.is_null() && ffi::PyObject_IsTrue(tasks) == 1,
-            None => false,
-        };
-        let known = open && !parent.is_null() && type_of(parent) == b.task;
-        let mut answer = None;
-        if known {
-            let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true), eager);
-            let (callback, context) = if task.is_null() { (ptr::null_mut(), ptr::null_mut()) } else { call_of(b, ls, ts, group) };
-            let failed = callback.is_null()
-                || context.is_null()
-                || future::awaited_by_add(task.cast(), parent) != 0
-                || !call_set(b, tasks, names.add, task.cast())
-                || future::add_done_callback(b, ls, task.cast(), callback, context) != 0;
-            if failed {
-                xdecref(task.cast());
-                answer = Some(ptr::null_mut());
-            } else {
-                answer = Some(task.cast());
-            }
-            xdecref(callback);
-            xdecref(context);
+        let (parent, tasks) = (new_ref(v.parent_task), new_ref(v.tasks));
+        let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true), eager);
+        let (callback, context) = if task.is_null() { (ptr::null_mut(), ptr::null_mut()) } else { call_of(b, ls, ts, group) };
+        let failed = callback.is_null()
+            || context.is_null()
+            || future::awaited_by_add(task.cast(), parent) != 0
+            || !call_set(b, tasks, b.names.add, task.cast())
+            || future::add_done_callback(b, ls, task.cast(), callback, context) != 0;
+        xdecref(callback);
+        xdecref(context);
+        decref(parent);
+        decref(tasks);
+        if failed {
+            xdecref(task.cast());
+            return Some(ptr::null_mut());
         }
-        xdecref(parent);
-        xdecref(tasks);
-        if answer.is_none() {
-            ffi::PyErr_Clear();
+        Some(task.cast())
+    }
+}
+
+/// Whether a group has tasks: `bool(tasks)`; -1 with an exception set.
+#[inline(always)]
+unsafe fn holds(tasks: *mut PyObject) -> c_int {
+    // SAFETY: a live object.
+    unsafe {
+        if type_of(tasks) == &raw mut ffi::PySet_Type { c_int::from(ffi::PySet_Size(tasks) != 0) } else { ffi::PyObject_IsTrue(tasks) }
+    }
+}
+
+/// Whether a group has tasks for certain: no code is run that could change the group. An ordered set, which tests put there, is a dict.
+#[inline(always)]
+unsafe fn surely_holds(tasks: *mut PyObject) -> bool {
+    // SAFETY: a live object; a type's tables are there as long as it is.
+    unsafe {
+        let kind = type_of(tasks);
+        if kind == &raw mut ffi::PySet_Type {
+            return ffi::PySet_Size(tasks) != 0;
         }
-        answer
+        let (numbers, mapping, dict) = ((*kind).tp_as_number, (*kind).tp_as_mapping, &raw const ffi::PyDict_Type);
+        ffi::PyDict_Check(tasks) != 0
+            && (numbers.is_null() || (*numbers).nb_bool.is_none())
+            && !mapping.is_null()
+            && (*mapping).mp_length.map(|f| f as usize) == (*(*dict).tp_as_mapping).mp_length.map(|f| f as usize)
+            && ffi::PyDict_Size(tasks) != 0
     }
 }
 
@@ -230,20 +255,23 @@ pub unsafe fn child_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f:
         if type_of(group) != b.fanout.group {
             return None;
         }
-        let slots = &b.fanout.group_slots;
-        let waits = of_group(group, slots.on_completed, b.names.on_completed);
+        let Values { on_completed: waits, tasks, parent_task: parent, .. } = values_of(b, group)?;
         let simple = !waits.is_null()
-            && (waits == ffi::Py_None() || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop);
-        let tasks = if simple { of_group(group, slots.tasks, b.names.tasks) } else { ptr::null_mut() };
-        let parent = if tasks.is_null() { ptr::null_mut() } else { of_group(group, slots.parent_task, b.names.parent_task) };
-        let mut answer = None;
-        if !parent.is_null() && (parent == ffi::Py_None() || type_of(parent) == b.task) {
-            answer = Some(left_group(b, ls, waits, tasks, parent, f));
+            && (waits == ffi::Py_None() || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop)
+            && !tasks.is_null()
+            && !parent.is_null()
+            && (parent == ffi::Py_None() || type_of(parent) == b.task);
+        if !simple {
+            return None;
         }
-        xdecref(waits);
-        xdecref(tasks);
-        xdecref(parent);
-        answer
+        for held in [waits, tasks, parent] {
+            incref(held);
+        }
+        let failed = left_group(b, ls, waits, tasks, parent, f);
+        for held in [waits, tasks, parent] {
+            decref(held);
+        }
+        Some(failed)
     }
 }
 
@@ -264,7 +292,7 @@ unsafe fn left_group(
         if waits == ffi::Py_None() || (*waits.cast::<FutureObj>()).state != fut_state::PENDING {
             return 0;
         }
-        let left = ffi::PyObject_IsTrue(tasks);
+        let left = holds(tasks);
         if left != 0 {
             return if left < 0 { -1 } else { 0 };
         }

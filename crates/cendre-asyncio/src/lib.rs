@@ -34,6 +34,7 @@ mod look;
 mod makers;
 mod parts;
 mod queue;
+mod shelf;
 mod sites;
 mod state;
 mod step;

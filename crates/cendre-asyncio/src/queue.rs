@@ -247,6 +247,7 @@ pub unsafe fn kind(b: &Bound, handle: *mut PyObject) -> Kind {
 }
 
 /// What `callback(future)` is.
+#[inline]
 pub unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyObject) -> Kind {
     // SAFETY: live objects.
     unsafe {
@@ -255,11 +256,14 @@ pub unsafe fn kind_of_call(b: &Bound, callback: *mut PyObject, future: *mut PyOb
             return if (*f).m_ml == b.wakeup_def { Kind::Wakeup((*f).m_self.cast(), future) } else { Kind::Other };
         }
         let code = code_of(callback);
-        if !code.is_null() && b.internal.contains(&code) { Kind::Internal } else { Kind::Other }
+        // What comes most often is looked for first.
+        let internal = code == b.fanout.group_done || code == b.fanout.gather_done || !code.is_null() && b.internal.contains(&code);
+        if internal { Kind::Internal } else { Kind::Other }
     }
 }
 
 /// The code object of a function or bound method, borrowed, or null.
+#[inline]
 pub unsafe fn code_of(callable: *mut PyObject) -> *mut PyObject {
     // SAFETY: a live object; the types are checked before fields are read.
     unsafe {
@@ -548,6 +552,7 @@ unsafe fn cancelled(b: &Bound, handle: *mut PyObject) -> bool {
 
 /// Whether another handle may be taken: one is left in this iteration, or a virtual iteration may be opened, which does what
 /// a real one does when no event is there and no timer is due. It is opened here, with what is in the queue now.
+#[inline]
 pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
     // SAFETY: `ready` is alive while `run_ready` runs.
     unsafe {

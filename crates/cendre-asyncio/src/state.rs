@@ -6,6 +6,7 @@
 use crate::attrs::Attr;
 use crate::clock::Reading;
 use crate::layout::TaskObj;
+use crate::shelf;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::interpframe::Frame;
 use cendre_cpython::refcount;
@@ -114,6 +115,8 @@ pub struct Fanout {
 /// Places among the inline values of a `TaskGroup`; `NO_SLOT`: it was not found.
 #[derive(Clone, Copy)]
 pub struct GroupSlots {
+    /// All of them were found.
+    pub known: bool,
     pub entered: usize,
     pub exiting: usize,
     pub aborting: usize,
@@ -170,12 +173,6 @@ names! {
     return_exceptions = c"return_exceptions",
     children = c"_children",
     cancel_requested = c"_cancel_requested",
-    tasks = c"_tasks",
-    entered = c"_entered",
-    exiting = c"_exiting",
-    aborting = c"_aborting",
-    parent_task = c"_parent_task",
-    on_completed = c"_on_completed_fut",
     add = c"add",
     discard = c"discard",
     create_task = c"create_task",
@@ -564,6 +561,15 @@ pub unsafe fn find(looop: *mut PyObject) -> *mut LoopState {
     }
 }
 
+/// Whether there is a loop that was taken over.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn has_loops() -> bool {
+    // SAFETY: the caller's contract.
+    unsafe { TABLES.get().loops.as_ref().is_some_and(|l| !l.is_empty()) }
+}
+
 /// Registers a new loop.
 ///
 /// # Safety
@@ -589,6 +595,9 @@ pub unsafe fn forget(state: *mut LoopState) {
         }
         if let Some(l) = &mut t.loops {
             l.remove(&((*state).looop as usize));
+            if l.is_empty() {
+                shelf::clear();
+            }
         }
         let b = Box::from_raw(state);
         for kept in b.kept {

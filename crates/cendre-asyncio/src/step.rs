@@ -178,6 +178,7 @@ pub unsafe fn first(b: &Bound, ls: *mut LoopState, ts: *mut ThreadState, task: *
 }
 
 /// `leave_task`.
+#[inline]
 unsafe fn leave(ts: *mut ThreadState, task: *mut TaskObj) -> c_int {
     // SAFETY: the running thread's state.
     unsafe {

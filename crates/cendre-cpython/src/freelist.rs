@@ -105,8 +105,12 @@ unsafe fn tracer_is_at(at: *mut *mut c_void) -> bool {
     }
 }
 
+/// Whether somebody is told of each object that is made and dies.
+///
+/// # Safety
+/// The GIL is held.
 #[inline(always)]
-unsafe fn traced() -> bool {
+pub unsafe fn traced() -> bool {
     // SAFETY: a word of the runtime's state, or ours.
     unsafe { !(*TRACER.load(Ordering::Relaxed)).is_null() }
 }

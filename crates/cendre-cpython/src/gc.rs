@@ -15,6 +15,9 @@ layout! {
     }
 }
 
+/// The flag bits of [`GcHead::_gc_prev`]: seen by a finaliser, being looked at.
+pub const PREV_FLAGS: usize = 3;
+
 /// The object's collector header.
 ///
 /// # Safety
