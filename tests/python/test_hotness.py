@@ -209,6 +209,10 @@ def numbers():
     while True:
         yield 1
 
+def letters():
+    while True:
+        yield "a"
+
 @types.coroutine
 def waits():
     while True:
@@ -235,11 +239,11 @@ def taken(g, how, code):
     steps(how, 500)
     return cold, resumed() - before > 400
 
-g, h, c = numbers(), numbers(), hands_on()
-print(taken(g, lambda: next(g), numbers), taken(h, lambda: h.send(None), numbers), taken(c, lambda: c.send(None), hands_on))
+g, h, l, c = numbers(), numbers(), letters(), hands_on()
+print(taken(g, lambda: next(g), numbers), taken(h, lambda: h.send(None), numbers), taken(l, lambda: l.send(None), letters), taken(c, lambda: c.send(None), hands_on))
 """
 
 
 def test_a_cold_generator_is_looked_at_again():
     """That its code is not compiled is believed for some steps, not for ever."""
-    assert support.python(COLD_STEPS, CENDRE_THRESHOLD="1000000").strip() == "(0, True) (500, True) (0, True)"
+    assert support.python(COLD_STEPS, CENDRE_THRESHOLD="1000000").strip() == "(0, True) (500, True) (0, True) (0, True)"

@@ -377,15 +377,27 @@ unsafe extern "C" fn gen_finalize(o: *mut PyObject) {
     }
 }
 
+#[inline(never)]
+unsafe fn send_method_of(original: Option<Method>, o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> *mut PyObject {
+    // SAFETY: as in `gen_send_method`.
+    unsafe {
+        if let Some(result) = native(o, ty, value) {
+            return step(result, false);
+        }
+        match original {
+            Some(original) => original(o, value),
+            None => ptr::null_mut(),
+        }
+    }
+}
+
 unsafe extern "C" fn gen_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as the method `send` of a generator.
     unsafe {
-        if let Some(result) = native(o, &raw mut ffi::PyGen_Type, value) {
-            return step(result, false);
-        }
+        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
         match ORIGINALS.get().gen_method {
-            Some(original) => original(o, value),
-            None => ptr::null_mut(),
+            Some(original) if cold => original(o, value),
+            original => send_method_of(original, o, &raw mut ffi::PyGen_Type, value),
         }
     }
 }
@@ -393,12 +405,10 @@ unsafe extern "C" fn gen_send_method(o: *mut PyObject, value: *mut PyObject) -> 
 unsafe extern "C" fn coro_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as the method `send` of a coroutine.
     unsafe {
-        if let Some(result) = native(o, &raw mut ffi::PyCoro_Type, value) {
-            return step(result, false);
-        }
+        let cold = refcount::type_of(o) == &raw mut ffi::PyCoro_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
         match ORIGINALS.get().coro_method {
-            Some(original) => original(o, value),
-            None => ptr::null_mut(),
+            Some(original) if cold => original(o, value),
+            original => send_method_of(original, o, &raw mut ffi::PyCoro_Type, value),
         }
     }
 }
