@@ -213,6 +213,37 @@ def test_opcodes_traced_before_and_after_compiling(entries):
     support.same(OPCODES, entries=entries)
 
 
+GIVEN_UP = """
+import sys
+monitoring = sys.monitoring
+lines = []
+def hears():
+    jit and jit.never(f)
+    monitoring.set_local_events(4, f.__code__, monitoring.events.LINE)
+def f(n):
+    total = 0
+    for i in range(n):
+        total += i
+        if i == 3:
+            hook()
+        total += 1
+    return total
+monitoring.use_tool_id(4, "lines")
+monitoring.register_callback(4, monitoring.events.LINE, lambda code, line: lines.append(line - code.co_firstlineno))
+hook = lambda: None
+for _ in range(30): f(8)
+compiled(f)
+hook = hears
+print(f(8), lines)
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_local_events_of_code_that_was_given_up_while_it_runs(entries):
+    """It has no machine code any more, but what it had is still on the stack."""
+    support.same(GIVEN_UP, entries=entries)
+
+
 BREAKPOINT = """
 import bdb, sys
 def debugged(n):

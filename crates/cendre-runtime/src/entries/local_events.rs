@@ -95,7 +95,8 @@ unsafe extern "C" fn set_local_events(module: *mut PyObject, args: *mut *mut PyO
         if !result.is_null() && n == 3 && !monitor::is_ours(*args) {
             let code: *mut CodeObject = (*args.add(1)).cast();
             let record = record::find(code);
-            if !record.is_null() && !(*record).body.is_null() {
+            // Code that was given up may still be on a stack.
+            if !record.is_null() && (!(*record).body.is_null() || !(*record).old.is_empty()) {
                 move_version_on();
             }
             executor::restore_trigger(record);
