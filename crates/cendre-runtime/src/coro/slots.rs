@@ -156,8 +156,8 @@ unsafe fn send_method(ty: *mut PyTypeObject) -> *mut ffi::PyMethodDef {
 unsafe fn native(o: *mut PyObject, ty: *mut PyTypeObject, value: *mut PyObject) -> Option<body::BodyResult> {
     // SAFETY: a live object; exactly a generator or coroutine once its type says so.
     unsafe {
-        // The types are those of all interpreters.
         let ts = ThreadState::current();
+        // The types are those of all interpreters.
         if refcount::type_of(o) != ty || !gil::is_main(ts) || ORIGINALS.get().off {
             return None;
         }
@@ -189,6 +189,13 @@ pub(super) unsafe fn stands(ts: *mut ThreadState, g: *mut GenObject, value: *mut
 unsafe fn cell_for(g: *mut GenObject) -> *mut ResumeCell {
     // SAFETY: a live generator.
     unsafe { &raw mut LAST.get()[(*g).gi_iframe.instr_ptr as usize / size_of::<CodeUnit>() % CELLS] }
+}
+
+/// Whether it is the interpreter's, as far as the cell knows: most are, and are to lose nearly nothing here.
+#[inline(always)]
+unsafe fn is_cold(o: *mut PyObject, ty: *mut PyTypeObject) -> bool {
+    // SAFETY: a live object; exactly a generator or coroutine once its type says so.
+    unsafe { refcount::type_of(o) == ty && ResumeCell::skips(cell_for(o.cast()), o.cast()) }
 }
 
 /// How many places in programs are remembered.
@@ -273,7 +280,7 @@ unsafe fn send(
 unsafe extern "C" fn gen_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
     // SAFETY: called as am_send of the generator type.
     unsafe {
-        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        let cold = is_cold(o, &raw mut ffi::PyGen_Type);
         match ORIGINALS.get().gen_send {
             Some(original) if cold => original(o, value, out),
             original => send(original, o, &raw mut ffi::PyGen_Type, value, out),
@@ -284,7 +291,7 @@ unsafe extern "C" fn gen_am_send(o: *mut PyObject, value: *mut PyObject, out: *m
 unsafe extern "C" fn coro_am_send(o: *mut PyObject, value: *mut PyObject, out: *mut *mut PyObject) -> ffi::PySendResult {
     // SAFETY: called as am_send of the coroutine type.
     unsafe {
-        let cold = refcount::type_of(o) == &raw mut ffi::PyCoro_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        let cold = is_cold(o, &raw mut ffi::PyCoro_Type);
         match ORIGINALS.get().coro_send {
             Some(original) if cold => original(o, value, out),
             original => send(original, o, &raw mut ffi::PyCoro_Type, value, out),
@@ -327,11 +334,10 @@ pub(super) unsafe fn interpreted_next(o: *mut PyObject) -> *mut PyObject {
     }
 }
 
-/// Most generators are the interpreter's: they are to lose nearly nothing here.
 unsafe extern "C" fn gen_iternext(o: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as tp_iternext of the generator type.
     unsafe {
-        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        let cold = is_cold(o, &raw mut ffi::PyGen_Type);
         match ORIGINALS.get().gen_next {
             Some(original) if cold => original(o),
             _ => next(o),
@@ -394,7 +400,7 @@ unsafe fn send_method_of(original: Option<Method>, o: *mut PyObject, ty: *mut Py
 unsafe extern "C" fn gen_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as the method `send` of a generator.
     unsafe {
-        let cold = refcount::type_of(o) == &raw mut ffi::PyGen_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        let cold = is_cold(o, &raw mut ffi::PyGen_Type);
         match ORIGINALS.get().gen_method {
             Some(original) if cold => original(o, value),
             original => send_method_of(original, o, &raw mut ffi::PyGen_Type, value),
@@ -405,7 +411,7 @@ unsafe extern "C" fn gen_send_method(o: *mut PyObject, value: *mut PyObject) -> 
 unsafe extern "C" fn coro_send_method(o: *mut PyObject, value: *mut PyObject) -> *mut PyObject {
     // SAFETY: called as the method `send` of a coroutine.
     unsafe {
-        let cold = refcount::type_of(o) == &raw mut ffi::PyCoro_Type && ResumeCell::skips(cell_for(o.cast()), o.cast());
+        let cold = is_cold(o, &raw mut ffi::PyCoro_Type);
         match ORIGINALS.get().coro_method {
             Some(original) if cold => original(o, value),
             original => send_method_of(original, o, &raw mut ffi::PyCoro_Type, value),
