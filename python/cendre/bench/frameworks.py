@@ -9,13 +9,12 @@ import argparse
 import collections
 import importlib.util
 import json
-import os
 import statistics
-import subprocess
 import sys
 import time
 import types
 
+from cendre.bench import runner
 from cendre.bench.tasks import leaf, level
 
 PLAIN, FULL, EXACT = "plain", "CENDRE=1", "CENDRE=1, tasks exact"
@@ -124,30 +123,9 @@ def program(name, what, percent):
     return lambda seconds: run(measure, seconds)
 
 
-class _Process:
-    def __init__(self, name, configuration):
-        env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | ENVIRONMENT[configuration]
-        self.process = subprocess.Popen([sys.executable, "-m", "cendre.bench.frameworks", "--worker", name], env=env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, row, seconds):
-        self.process.stdin.write(json.dumps([row, seconds]) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("a process of the benchmark ended")
-        return json.loads(line)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(30)
-
-
 def _worker(name):
     programs = {row: program(name, *how) for row, how in ROWS.items()}
-    for line in sys.stdin:
-        row, seconds = json.loads(line)
-        print(json.dumps(programs[row](seconds)), flush=True)
+    runner.serve(lambda row, seconds: programs[row](seconds))
 
 
 def main(arguments):
@@ -166,7 +144,7 @@ def main(arguments):
             print(f"{name}: left out, since {' and '.join(missing)} is not installed")
             continue
         figures[name] = {}
-        processes = {configuration: _Process(name, configuration) for configuration in configurations}
+        processes = {configuration: runner.Served("cendre.bench.frameworks", name, ENVIRONMENT[configuration]) for configuration in configurations}
         try:
             for row in ROWS:
                 for process in processes.values():

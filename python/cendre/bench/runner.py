@@ -177,6 +177,34 @@ def call_in_turns(arguments, features, seed, timeout):
     return answers
 
 
+class Served:
+    """A process of one configuration that stays, and measures what it is asked: `python -m MODULE --worker ARGUMENT`, which calls `serve`."""
+
+    def __init__(self, module, argument, variables):
+        self.process = subprocess.Popen([sys.executable, "-m", module, "--worker", argument], env=environment(variables, 0),
+                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+
+    def ask(self, *question):
+        """The answer to a question; both are what JSON can say. RuntimeError if the process has ended."""
+        self.process.stdin.write(json.dumps(question) + "\n")
+        self.process.stdin.flush()
+        line = self.process.stdout.readline()
+        if not line:
+            raise RuntimeError("a process of the benchmark ended")
+        return json.loads(line)
+
+    def end(self):
+        """Ends it, when all that was asked is answered."""
+        self.process.stdin.close()
+        self.process.wait(30)
+
+
+def serve(answer):
+    """In such a process: answers questions with `answer(*question)` until there are no more."""
+    for line in sys.stdin:
+        print(json.dumps(answer(*json.loads(line))), flush=True)
+
+
 def probe(features):
     """Which features can be measured here: {feature name: None, or why not}. A crash on the way is such a reason too."""
     reasons = {}

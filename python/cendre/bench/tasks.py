@@ -8,13 +8,11 @@ Invariant: this file measures; nothing fails by a number. Read docs/benchmarks.m
 import argparse
 import asyncio
 import json
-import os
 import resource
 import statistics
-import subprocess
 import sys
 
-from cendre.bench import fairness
+from cendre.bench import fairness, runner
 
 # name -> (policy for cendre.aio, also with a budget in ms, or a factory of asyncio's; environment)
 CONFIGURATIONS = {
@@ -197,7 +195,7 @@ def _resident():
 
 
 def _worker(policy):
-    """Serves commands on stdin: the name of a row, a line each."""
+    """Answers what a process of this policy is asked: a row, how late tickers are, or the memory of a task."""
     def loop():
         new = asyncio.new_event_loop()
         if policy == "factory":
@@ -209,43 +207,27 @@ def _worker(policy):
             aio.install(new, policy=name, budget=float(budget) / 1e3 if budget else None)
         return new
 
-    with asyncio.Runner(loop_factory=loop) as runner:
-        for line in sys.stdin:
-            what, *arguments = json.loads(line)
-            if what == "row":
-                function, given, operations = ROWS[arguments[0]]
-                before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
-                runner.run(function(*given))
-                answer = (resource.getrusage(resource.RUSAGE_SELF).ru_utime - before) / operations * 1e9
-            else:
-                answer = runner.run({"fairness": fairness.measure, "memory": memory}[what](*arguments))
-            print(json.dumps(answer), flush=True)
+    def answer(what, *arguments):
+        if what != "row":
+            return loops.run({"fairness": fairness.measure, "memory": memory}[what](*arguments))
+        function, given, operations = ROWS[arguments[0]]
+        before = resource.getrusage(resource.RUSAGE_SELF).ru_utime
+        loops.run(function(*given))
+        return (resource.getrusage(resource.RUSAGE_SELF).ru_utime - before) / operations * 1e9
+
+    with asyncio.Runner(loop_factory=loop) as loops:
+        runner.serve(answer)
 
 
-class _Process:
-    def __init__(self, name):
-        policy, environment = (CONFIGURATIONS | BUDGETS)[name]
-        env = {k: v for k, v in os.environ.items() if not k.startswith("CENDRE")} | environment
-        self.process = subprocess.Popen([sys.executable, "-m", "cendre.bench.tasks", "--worker", policy or ""], env=env,
-                                        stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
-
-    def ask(self, *what):
-        self.process.stdin.write(json.dumps(what) + "\n")
-        self.process.stdin.flush()
-        line = self.process.stdout.readline()
-        if not line:
-            raise RuntimeError("a process of the benchmark ended")
-        return json.loads(line)
-
-    def end(self):
-        self.process.stdin.close()
-        self.process.wait(30)
+def _process(name):
+    policy, variables = (CONFIGURATIONS | BUDGETS)[name]
+    return runner.Served("cendre.bench.tasks", policy or "", variables)
 
 
 def _fairness(processes):
     """Prints and returns how late tickers are, by the number of children and the configuration."""
     figures = {}
-    more = {name: _Process(name) for name in BUDGETS}
+    more = {name: _process(name) for name in BUDGETS}
     for children, parents in fairness.FANS.items():
         print(f"ms of processor time until a ticker's turn, beside {parents} tasks that gather {children} children: middle, 90 %, 99 %, largest")
         figures[children] = {}
@@ -266,7 +248,7 @@ def main(arguments):
     parser.add_argument("--json", help="write the figures there")
     parser.add_argument("--svg", help="draw the delay of tickers there")
     options = parser.parse_args(arguments)
-    processes = {name: _Process(name) for name in CONFIGURATIONS}
+    processes = {name: _process(name) for name in CONFIGURATIONS}
     figures = {}
     try:
         for row in [row for row in ROWS if not options.only or any(part in row for part in options.only)]:
