@@ -5,6 +5,8 @@ Invariant of the sweeps: a function whose allocation fails raises MemoryError or
 memory, gives the right result again. What failed is CPython's object, memory and raw allocators, as `_testcapi.set_nomemory` has it;
 Rust's own allocations end the process when the system has no memory at all, like those of most C libraries.
 """
+import json
+
 import pytest
 
 import support
@@ -373,3 +375,67 @@ def test_numbers_from_the_free_lists_are_traced():
     """Boxes come from CPython's lists of dead numbers, and go there, but not while tracemalloc is on."""
     support.same(TRACED)
     assert support.python("print(jit.stats()['free_lists'])").strip() == "True"
+
+
+COUNTED = """
+import asyncio, gc
+async def quick(): return 1
+async def wait(what):
+    await quick()
+    return await kit.Yield(what)
+async def node(what): return await wait(what) + await quick()
+def squares(n):
+    for i in range(n): yield i * i
+async def leave(): pass
+async def grow(group, depth):
+    if depth:
+        async with asyncio.TaskGroup() as group:
+            for _ in range(4): group.create_task(grow(group, depth - 1))
+    else:
+        await leave()
+        peak()
+def driven(n, at):
+    started = [node(1) for _ in range(n)]
+    for c in started: c.send(None)
+    at[0] = gc.get_count()[0]
+    for c in started:
+        try: c.send(1)
+        except StopIteration: pass
+    at[1] = gc.get_count()[0]
+    started.clear()
+    at[2] = gc.get_count()[0]
+    held = [squares(3) for _ in range(n)]
+    at[3] = sum(next(g) for g in held) + gc.get_count()[0]
+    at[4] = sum(map(sum, held)) + gc.get_count()[0]
+def tasks(loop, at):
+    async def main():
+        global peak
+        at[5] = 0
+        def peak(): at[5] = max(at[5], gc.get_count()[0])
+        loop.set_task_factory(FACTORY)
+        await grow(None, 4)
+    loop.run_until_complete(main())
+    at[6] = gc.get_count()[0]
+gc.disable()
+at = [0] * 7
+loop = asyncio.new_event_loop()
+for repeat in range(30):
+    gc.collect()
+    driven(300, at)
+    tasks(loop, at)
+    if repeat > 25: print(at)
+loop.close()
+"""
+
+
+@pytest.mark.parametrize("mode", ["warm", "all"])
+@pytest.mark.parametrize("factory", ["None", "asyncio.eager_task_factory"])
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_collections_fall_where_those_of_cpython_do(entries, factory, mode):
+    """Coroutines and tasks in memory that was kept ready are counted as objects, and no longer when it is kept again."""
+    source = COUNTED.replace("FACTORY", factory)
+    want, got = (json.loads(f"[{text.strip().replace(chr(10), ',')}]")
+                 for text in (support.python_plain(source), support.python(source, mode=mode, entries=entries)))
+    # A coroutine that never was an object was not counted either, one a level of a call.
+    near = [[abs(a - b) <= 8 for a, b in zip(w, g, strict=True)] for w, g in zip(want, got, strict=True)]
+    assert len(want) == 4 and want[0][0] >= 900 and want[0][5] >= 340 and all(map(all, near)), (want, got)

@@ -52,6 +52,7 @@ pub unsafe fn new_task(b: &Bound) -> *mut TaskObj {
             // The whole word, as `_Py_NewReference`.
             *task.cast::<u64>() = 1;
             incref(b.task.cast());
+            gc::made();
             ffi::PyObject_GC_Track(task.cast::<c_void>());
             return task;
         }
@@ -107,6 +108,7 @@ unsafe extern "C" fn dealloc(o: *mut PyObject) {
         let shelf = SHELF.get();
         if shelf.len() < LONGEST && state::has_loops() {
             shelf.push(t);
+            gc::gone();
         } else {
             ffi::PyObject_GC_Del(t.cast());
         }
@@ -122,6 +124,7 @@ pub unsafe fn clear() {
     // SAFETY: nobody's memory, freed as its class frees it.
     unsafe {
         for task in mem::take(SHELF.get()) {
+            gc::made();
             ffi::PyObject_GC_Del(task.cast());
         }
     }

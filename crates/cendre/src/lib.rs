@@ -4,7 +4,7 @@
 //! anything else of ours looks at it. Read docs/internals/runtime.md.
 
 use cendre_cpython::ffi::{self, PyObject};
-use cendre_cpython::{freelist, layout};
+use cendre_cpython::{freelist, gc, layout};
 use cendre_runtime::{api, gil, protocol};
 use core::ffi::{c_int, c_void};
 use core::ptr;
@@ -86,6 +86,7 @@ unsafe extern "C" fn exec(module: *mut PyObject) -> c_int {
         }
         // Elsewhere than expected: numbers are made by CPython's functions.
         freelist::find();
+        gc::find();
         let capsule = protocol::capsule();
         if capsule.is_null() {
             return -1;

@@ -340,6 +340,7 @@ pub(super) unsafe fn track(g: *mut GenObject) {
     // SAFETY: a complete object with a collector's header.
     unsafe {
         if !gc::is_tracked(g.cast()) {
+            gc::made();
             ffi::PyObject_GC_Track(g.cast());
         }
     }

@@ -60,6 +60,7 @@ unsafe fn make(record: *mut CodeRecord, f: *mut FunctionObject) -> *mut GenObjec
             return made;
         }
         ffi::PyObject_GC_UnTrack(made.cast());
+        gc::gone();
         if refcount::type_of(made.cast()) == &raw mut ffi::PyGen_Type {
             // Only coroutines have an origin, but machine code looks at the word of any shell.
             (*made).gi_origin_or_finalizer = core::ptr::null_mut();
@@ -108,6 +109,7 @@ pub unsafe fn give_back(record: *mut CodeRecord, g: *mut GenObject) {
         if reusable(g) && (*record).coro.shelved < (*record).coro.made.min(MOST) {
             if gc::is_tracked(g.cast()) {
                 ffi::PyObject_GC_UnTrack(g.cast());
+                gc::gone();
             }
             let code = (*g).gi_iframe.f_executable;
             let fr = &raw mut (*g).gi_iframe;
@@ -146,6 +148,7 @@ pub unsafe fn drop_object(g: *mut GenObject) {
     // SAFETY: the caller's contract; a complete object may be tracked.
     unsafe {
         if !gc::is_tracked(g.cast()) {
+            gc::made();
             ffi::PyObject_GC_Track(g.cast());
         }
         refcount::decref(g.cast());
