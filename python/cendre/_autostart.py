@@ -23,6 +23,8 @@ def start():
         if not _config.is_on():
             return
         config = _config.from_environ()
+        for line in _config.misspelt():
+            _say(f"cendre: {line}")
     except ValueError as error:
         if by_command:
             _say(f"cendre run: {error}")
@@ -31,6 +33,8 @@ def start():
         return
     try:
         config, policy = _config.split(config)
+        path = _config.explain_path()
+        config["explain"] = bool(path)
         _cendre.enable(config)
         if policy == "stock":
             _cendre.tasks_take_parts(False)
@@ -38,7 +42,6 @@ def start():
             from cendre import _tasks
 
             _tasks.at_import(policy)
-        path = _config.explain_path()
         if path:
             from cendre import _report
 

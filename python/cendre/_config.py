@@ -101,6 +101,10 @@ VARIABLES = {
 }
 
 
+# Read elsewhere.
+_OTHERS = {"CENDRE_EXPLAIN", "CENDRE_PYTHON"}
+
+
 def from_environ(environ=None):
     """The settings that the environment makes; a ValueError names the variable and what it takes.
 
@@ -118,6 +122,17 @@ def from_environ(environ=None):
             except ValueError:
                 raise ValueError(f"{variable}={text}: takes {takes}") from None
     return config
+
+
+def misspelt(environ=None):
+    """A sentence for each variable of the environment that cendre does not have but whose name is nearly one of its own."""
+    environ = os.environ if environ is None else environ
+    for name in environ:
+        if name.startswith("CENDRE_") and name not in VARIABLES and name not in _OTHERS and environ[name]:
+            import difflib  # only here: it costs as much as all of cendre's start
+
+            for near in difflib.get_close_matches(name, VARIABLES, 1, 0.85):
+                yield f"{name} is not a variable of cendre and has no effect; did you mean {near}?"
 
 
 def split(config):

@@ -229,7 +229,8 @@ def _busiest(f):
 
 def _function(f, paint):
     yield f"{paint.title(f['name'])}  {paint.dim(_where(f['file'], f['line']))}"
-    counts = [f"{_number(f[key])} {key}" for key in ("calls", "samples") if f.get(key)]
+    counts = [f"{_number(f[key])} {key[:-1] if f[key] == 1 else key}{where}"
+              for key, where in (("calls", " in machine code"), ("samples", "")) if f.get(key)]
     if f.get("compiles", 0) > 1:
         counts.append(f"compiled {_times(f['compiles'])} in all")
     if f.get("raises"):

@@ -126,6 +126,8 @@ pub struct Addresses {
     pub python_vectorcall: u64,
     /// A word that each guard counts down; at 0 it fails. 0: no leaves are forced (only tests do).
     pub forced: u64,
+    /// A word of 64 bits that counts entries at the function's beginning: its calls. 0: nobody asks (`cendre explain` does).
+    pub calls: u64,
 }
 
 /// What a direct call needs of its callee.

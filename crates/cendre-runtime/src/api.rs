@@ -372,6 +372,9 @@ unsafe extern "C" fn functions(_: *mut PyObject, _: *mut PyObject) -> *mut PyObj
                 put(d, "samples", number((*r).samples.into()))?;
                 put(d, "compiles", number((*r).compiles.into()))?;
                 put(d, "raises", number((*r).raises))?;
+                if driver::config().is_some_and(|c| c.explain) {
+                    put(d, "calls", number((*r).calls))?;
+                }
                 let entries = leaves(r, &lines);
                 put(
                     d,
@@ -471,6 +474,7 @@ unsafe extern "C" fn reset_stats(_: *mut PyObject, _: *mut PyObject) -> *mut PyO
         for r in record::all() {
             (*r).left.clear();
             (*r).raises = 0;
+            (*r).calls = 0;
             if let Some(a) = &mut (*r).artifact {
                 a.leaves.fill(0);
             }

@@ -40,6 +40,8 @@ pub struct Config {
     pub awaits: bool,
     /// Compile at all.
     pub jit: bool,
+    /// Count each function's calls in machine code, for `cendre explain`.
+    pub explain: bool,
 }
 
 impl Config {
@@ -62,6 +64,7 @@ impl Default for Config {
             perf: false,
             awaits: true,
             jit: true,
+            explain: false,
         }
     }
 }
@@ -123,8 +126,9 @@ impl Config {
                         _ => return Err("entries takes 'auto', 'executor' or 'vectorcall'".to_owned()),
                     };
                 }
-                // Switches of the Python side that have no meaning here.
-                "enabled" | "explain" => {}
+                "explain" => config.explain = flag()?,
+                // A switch of the Python side that has no meaning here.
+                "enabled" => {}
                 _ => return Err(format!("unknown key {name:?} in the configuration")),
             }
         }

@@ -240,6 +240,7 @@ impl PlainEnv {
                     record: record as u64,
                     python_vectorcall: vectorcall as u64,
                     forced: trial::countdown_address(),
+                    calls: if driver::config().is_some_and(|c| c.explain) { (&raw mut (*record).calls) as u64 } else { 0 },
                 },
                 callees,
                 sites,

@@ -80,6 +80,8 @@ pub struct CodeRecord {
     /// Somebody asked to compile it: then it is also compiled again at once, not by the thread.
     pub on_demand: bool,
     pub raises: u64,
+    /// Calls that machine code began, where they are counted ([`crate::config::Config::explain`]).
+    pub calls: u64,
     /// Why it is refused.
     pub reason: String,
     pub artifact: Option<Artifact>,
@@ -214,6 +216,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             job: 0,
             on_demand: false,
             raises: 0,
+            calls: 0,
             reason: String::new(),
             artifact: None,
             old: Vec::new(),

@@ -170,10 +170,12 @@ pub(crate) fn lower(
 impl Lower<'_> {
     /// Dispatch on the entry index. Entry 0 is by far the most frequent one: compare it first.
     fn entries(&mut self, at: ir::Value) {
-        let first = self.blocks[self.f.entries[0].block.index()];
+        let body = self.blocks[self.f.entries[0].block.index()];
+        let calls = self.env.addresses().calls;
+        let first = if calls == 0 { body } else { self.b.create_block() };
         if self.f.entries.len() == 1 {
             self.b.ins().jump(first, &[]);
-            return;
+            return self.count(calls, first, body);
         }
         let others = self.b.create_block();
         self.b.ins().brif(at, others, &[], first, &[]);
@@ -183,6 +185,20 @@ impl Lower<'_> {
             switch.set_entry(i as u128, self.blocks[entry.block.index()]);
         }
         switch.emit(&mut self.b, at, first);
+        self.count(calls, first, body);
+    }
+
+    /// Fills the block that stands before the function's first where its calls are counted.
+    fn count(&mut self, calls: u64, first: ir::Block, body: ir::Block) {
+        if first == body {
+            return;
+        }
+        self.b.switch_to_block(first);
+        let word = self.iconst(calls as i64);
+        let n = self.b.ins().load(types::I64, MemFlagsData::trusted(), word, 0);
+        let n = self.b.ins().iadd_imm_s(n, 1);
+        self.b.ins().store(MemFlagsData::trusted(), n, word, 0);
+        self.b.ins().jump(body, &[]);
     }
 
     /// Reverse postorder from the entries, so that a value's definition is lowered before its uses; handlers count as successors.
