@@ -273,10 +273,41 @@ print("ok")
 """
 
 
+@pytest.mark.parametrize("far", ["0", "1"])
 @pytest.mark.parametrize("entries", support.ENTRIES)
-def test_code_memory_is_bounded(entries):
+def test_code_memory_is_bounded(entries, far):
     """Beyond CENDRE_CODE_LIMIT functions stay interpreted, and are counted; memory of dead code is used again."""
-    assert support.python(LIMITED, entries=entries, CENDRE_CODE_LIMIT="256K").strip() == "ok"
+    assert support.python(LIMITED, entries=entries, CENDRE_CODE_LIMIT="256K", _CENDRE_TEST_FAR=far).strip() == "ok"
+
+
+PLACED = """
+import os
+def numbers(n): return [i * 2**40 for i in range(n)]
+def texts(n): return "".join(f"{i}" for i in range(n)), {str(i): -i for i in range(n)}
+def attrs(o): return o.imag + o.real, o.__class__.__name__
+expected = numbers(9), texts(9), attrs(5)
+for f in (numbers, texts, attrs): jit.compile(f)
+assert (numbers(9), texts(9), attrs(5)) == expected
+def child():
+    os._exit(0 if (numbers(9), texts(9), attrs(5)) == expected else 1)
+pid = os.fork()
+if not pid: child()
+assert os.waitpid(pid, 0)[1] == 0
+with open("/proc/self/maps") as f: lines = [line.split() for line in f]
+spans = lambda wanted: [[int(x, 16) for x in w[0].split("-")] for w in lines if wanted(w)]
+library = spans(lambda w: len(w) > 5 and "_cendre" in w[5])
+arenas = spans(lambda w: len(w) == 5 and "x" in w[1])
+assert arenas and not spans(lambda w: "w" in w[1] and "x" in w[1])
+near = all(abs(a - b) < 2**31 for a in sum(arenas, []) for b in sum(library, []))
+print(near, jit.stats()["code_bytes"])
+"""
+
+
+def test_code_lies_near_the_library_or_far_and_runs():
+    """Machine code calls the library directly where it lies near, by islands where it does not; memory is never writable and executable."""
+    (near, size), (far, size_with_islands) = (support.python(PLACED, _CENDRE_TEST_FAR=far, **support.NO_EVENTS).split() for far in "01")
+    assert (near, far) == ("True", "False")
+    assert int(size) < int(size_with_islands)
 
 
 CHURN = """

@@ -2,7 +2,7 @@
 //!
 //! Invariant: all addresses that end up in machine code come through here.
 
-use crate::ExitTable;
+use crate::{Code, ExitTable};
 use cendre_ir::ObjId;
 
 /// Byte offsets of the fields that machine code touches (filled from `cendre-cpython`'s declarations).
@@ -199,10 +199,10 @@ pub struct Exit {
     pub reason: &'static str,
 }
 
-/// Machine code, position independent, and what the runtime must know of it.
+/// Machine code, and what the runtime must know of it.
 #[derive(Clone, Debug)]
 pub struct Compiled {
-    pub bytes: Vec<u8>,
+    pub code: Code,
     /// Entry table: `at` = index; the unit of each.
     pub entries: Vec<u32>,
     /// `BodyResult.value` of LEAVE is an index into this.

@@ -1,4 +1,4 @@
-//! Code generation: one function of the IR becomes one position-independent piece of machine code (Cranelift).
+//! Code generation: one function of the IR becomes one piece of machine code (Cranelift) that may lie anywhere.
 //!
 //! Holds the lowering of each instruction, the exits (leaving, raising) and the table of runtime helpers by name. Knows
 //! CPython's structs only as offsets ([`Offsets`]) and objects only as addresses that the [`Env`] hands out.
@@ -6,6 +6,7 @@
 #![forbid(unsafe_code)]
 
 mod attr_front;
+mod code;
 mod env;
 mod exit_table;
 mod fault;
@@ -13,6 +14,7 @@ mod helpers;
 mod lower;
 
 pub use attr_front::AttrFront;
+pub use code::Code;
 pub use env::{Addresses, AwaitSite, Awaited, Callee, Compiled, Env, Exit, Offsets};
 pub use exit_table::{ExitTable, Row, StaleWord, Word};
 pub use helpers::{HELPERS, Helper, Prefix};
@@ -154,7 +156,7 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
         if std::env::var_os("CENDRE_DUMP_IR").is_some() {
             eprintln!("{func}");
         }
-        let (exits, table) = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
+        let lower::Lowered { exits, table, targets } = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
         if std::env::var_os("CENDRE_DUMP_CLIF").is_some() {
             eprintln!("{}", context.func.display());
         }
@@ -163,10 +165,10 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
             return Err(CodegenError::TooLarge(sizes.0));
         }
         let start = std::time::Instant::now();
-        let code = context.compile(isa.as_ref(), &mut Default::default()).map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
-        if let Some(reloc) = code.buffer.relocs().first() {
-            return Err(CodegenError::Backend(format!("unexpected relocation {reloc:?}")));
-        }
+        context.compile(isa.as_ref(), &mut Default::default()).map_err(|e| CodegenError::Backend(format!("{:?}", e.inner)))?;
+        let code = context.compiled_code().ok_or_else(|| CodegenError::Backend("no code".to_owned()))?;
+        let size = code.code_buffer().len();
+        let code = Code::of(code, &context.func, &targets)?;
         if std::env::var_os("CENDRE_DUMP_SIZE").is_some() {
             eprintln!(
                 "{}: {} IR instructions, {} blocks; {} CLIF instructions, {} blocks; {} bytes; {:?}",
@@ -175,12 +177,12 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
                 func.blocks.len(),
                 sizes.0,
                 sizes.1,
-                code.code_buffer().len(),
+                size,
                 start.elapsed()
             );
         }
         Ok(Compiled {
-            bytes: code.code_buffer().to_vec(),
+            code,
             entries: func.entries.iter().map(|e| e.unit).collect(),
             exits,
             table,

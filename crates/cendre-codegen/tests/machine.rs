@@ -431,11 +431,12 @@ struct BodyResult {
 fn execute(code: &Compiled, ts: &mut [u64; 32], frame: &mut Frame) -> BodyResult {
     // SAFETY: the pages are ours, hold just this code, and go when it has run; the code keeps to the contract of bodies, with our offsets.
     unsafe {
-        let size = code.bytes.len();
+        let size = code.code.largest();
         let flags = libc::MAP_PRIVATE | libc::MAP_ANONYMOUS;
         let page = libc::mmap(std::ptr::null_mut(), size, libc::PROT_READ | libc::PROT_WRITE, flags, -1, 0);
         assert_ne!(page, libc::MAP_FAILED);
-        std::ptr::copy_nonoverlapping(code.bytes.as_ptr(), page.cast(), size);
+        let bytes = code.code.at(page as usize);
+        std::ptr::copy_nonoverlapping(bytes.as_ptr(), page.cast(), bytes.len());
         assert_eq!(libc::mprotect(page, size, libc::PROT_READ | libc::PROT_EXEC), 0);
         let body: extern "C" fn(*mut u64, *mut Frame, u64) -> BodyResult = std::mem::transmute(page);
         let result = body(ts.as_mut_ptr(), frame, 0);

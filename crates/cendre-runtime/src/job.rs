@@ -169,7 +169,7 @@ impl Job {
             if !named.is_subset(&self.held) {
                 return Err("internal error: the machine code names an object that nobody watched".to_owned());
             }
-            let piece = MEMORY.get().store(&compiled.bytes, config.code_limit).map_err(|e| match e {
+            let piece = MEMORY.get().store(&compiled.code, config.code_limit).map_err(|e| match e {
                 MemoryError::Limit => "the limit of code memory is reached".to_owned(),
                 MemoryError::Refused => "the system gives no executable memory".to_owned(),
             })?;

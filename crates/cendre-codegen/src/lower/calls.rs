@@ -141,11 +141,10 @@ impl Lower<'_> {
         let fr = self.fr;
         self.place_words(i);
         let op = self.env.helper(name).ok_or_else(|| CodegenError::Helper(name.to_owned()))?;
-        let op = self.iconst(op as i64);
         let ts = self.ts;
         let counts = self.iconst(oparg & 0xffff_ffff | (i.args.len() as i64) << 32 | (i.results.len() as i64) << 48);
         let own = self.iconst(i.own as i64);
-        let r = self.call_address(op, &[ts, fr, counts, own], Ret::I32)[0];
+        let r = self.call_fixed(op, &[ts, fr, counts, own], Ret::I32)[0];
         let failed = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, r, 0);
         let exit = self.raise_exit(i)?;
         self.branch_if(failed, exit);

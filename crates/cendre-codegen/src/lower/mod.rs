@@ -77,6 +77,10 @@ pub(crate) struct Lower<'a> {
     shared: exits::Shared,
     signatures: HashMap<(Vec<ir::Type>, Ret), ir::SigRef>,
     call_conv: cranelift_codegen::isa::CallConv,
+    /// Functions at addresses that are known, and these by number; whether there are islands for this machine.
+    fixed: HashMap<(u64, ir::SigRef), ir::FuncRef>,
+    targets: Vec<u64>,
+    islands: bool,
 }
 
 impl std::hash::Hash for Exit {
@@ -86,14 +90,22 @@ impl std::hash::Hash for Exit {
     }
 }
 
-/// Fills `out` with the Cranelift function; answers the exits and their frame states.
+/// What is beside the Cranelift function.
+pub(crate) struct Lowered {
+    pub exits: Vec<Exit>,
+    pub table: Box<ExitTable>,
+    /// The addresses of the functions that it imports, by number.
+    pub targets: Vec<u64>,
+}
+
+/// Fills `out` with the Cranelift function.
 pub(crate) fn lower(
     f: &cir::Function,
     env: &dyn Env,
     isa: &dyn TargetIsa,
     out: &mut ir::Function,
     context: &mut FunctionBuilderContext,
-) -> Result<(Vec<Exit>, Box<ExitTable>), CodegenError> {
+) -> Result<Lowered, CodegenError> {
     let call_conv = isa.default_call_conv();
     let mut signature = Signature::new(call_conv);
     signature.params.extend([AbiParam::new(types::I64); 3]);
@@ -148,6 +160,9 @@ pub(crate) fn lower(
         shared: exits::Shared::default(),
         signatures: HashMap::default(),
         call_conv,
+        fixed: HashMap::default(),
+        targets: Vec::new(),
+        islands: isa.name() == "x64",
     };
     for (n, is) in flags::find(f).into_iter().enumerate() {
         if is {
@@ -162,9 +177,9 @@ pub(crate) fn lower(
     l.emit_exits()?;
     l.size_words();
     l.b.seal_all_blocks();
-    let Lower { b, exits, table, .. } = l;
+    let Lower { b, exits, table, targets, .. } = l;
     b.finalize(isa.frontend_config());
-    Ok((exits, table))
+    Ok(Lowered { exits, table, targets })
 }
 
 impl Lower<'_> {
@@ -338,8 +353,38 @@ impl Lower<'_> {
 
     /// Calls an address.
     pub fn call_address(&mut self, address: ir::Value, args: &[ir::Value], ret: Ret) -> Vec<ir::Value> {
+        let sig = self.signature(args, ret);
+        let call = self.b.ins().call_indirect(sig, address, args);
+        self.b.inst_results(call).to_vec()
+    }
+
+    /// Calls a function at an address that is known now, wherever that is: [`crate::Code`] sees to the distance. Machines for which it makes no islands
+    /// call it as any other address.
+    pub fn call_fixed(&mut self, address: u64, args: &[ir::Value], ret: Ret) -> Vec<ir::Value> {
+        if !self.islands {
+            let address = self.iconst(address.cast_signed());
+            return self.call_address(address, args, ret);
+        }
+        let signature = self.signature(args, ret);
+        let func = match self.fixed.get(&(address, signature)) {
+            Some(f) => *f,
+            None => {
+                let index = self.targets.len() as u32;
+                self.targets.push(address);
+                let name = self.b.func.declare_imported_user_function(ir::UserExternalName::new(0, index));
+                let data = ir::ExtFuncData { name: ir::ExternalName::user(name), signature, colocated: true, patchable: false };
+                let f = self.b.import_function(data);
+                self.fixed.insert((address, signature), f);
+                f
+            }
+        };
+        let call = self.b.ins().call(func, args);
+        self.b.inst_results(call).to_vec()
+    }
+
+    fn signature(&mut self, args: &[ir::Value], ret: Ret) -> ir::SigRef {
         let params: Vec<ir::Type> = args.iter().map(|a| self.b.func.dfg.value_type(*a)).collect();
-        let sig = match self.signatures.get(&(params.clone(), ret)) {
+        match self.signatures.get(&(params.clone(), ret)) {
             Some(s) => *s,
             None => {
                 let mut s = Signature::new(self.call_conv);
@@ -354,9 +399,7 @@ impl Lower<'_> {
                 self.signatures.insert((params, ret), s);
                 s
             }
-        };
-        let call = self.b.ins().call_indirect(sig, address, args);
-        self.b.inst_results(call).to_vec()
+        }
     }
 
     /// Calls a runtime helper by name with its hidden arguments.
@@ -367,14 +410,13 @@ impl Lower<'_> {
             None => return Err(missing()),
         };
         let address = self.env.helper(name).ok_or_else(missing)?;
-        let address = self.iconst(address as i64);
         let mut all = match prefix {
             helpers::Prefix::None => vec![],
             helpers::Prefix::Thread => vec![self.ts],
             helpers::Prefix::Frame => vec![self.ts, self.fr],
         };
         all.extend_from_slice(args);
-        Ok(self.call_address(address, &all, ret))
+        Ok(self.call_fixed(address, &all, ret))
     }
 
     /// An argument as a helper takes it: truth values as words.
