@@ -115,6 +115,19 @@ pub struct ClassFact {
     pub function: FunctionFact,
 }
 
+/// A class method or static method that is found through a class itself, whose metaclass is `type` (and stays that: CPython allows no other).
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ThroughClass {
+    /// The class's version tag; guards `wrapper`.
+    pub version: u32,
+    /// The `classmethod` or `staticmethod` object. What it wraps can be changed.
+    pub wrapper: ObjId,
+    /// The Python function that it wraps now.
+    pub function: ObjId,
+    /// The class is the function's first argument.
+    pub takes_class: bool,
+}
+
 /// What is known of an object that a cache refers to.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum ObjFact {
@@ -160,6 +173,10 @@ pub trait Facts {
     fn tuple_items(&self, tuple: ObjId) -> Option<Vec<ObjId>>;
     /// How instances of a class are made, if that is as plain as can be.
     fn class(&self, class: ObjId) -> Option<ClassFact>;
+    /// The function that `class.name(...)` calls, where CPython has no specialised instruction for it.
+    fn through_class(&self, class: ObjId, name: ObjId) -> Option<ThroughClass>;
+    /// What an object is, if it is immortal, as a constant of the code would be.
+    fn constant(&self, id: ObjId) -> Const;
     /// The type that has this version tag, if it is still there.
     fn type_version(&self, version: u32) -> Option<ObjId>;
     /// `tp_basicsize` of the type that has this version tag.

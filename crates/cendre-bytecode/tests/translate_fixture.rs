@@ -6,7 +6,7 @@
 
 use cendre_bytecode::Opcode;
 use cendre_bytecode::facts::{
-    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters,
+    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters, ThroughClass,
 };
 use cendre_bytecode::translate::translate;
 use cendre_ir::ObjId;
@@ -67,6 +67,13 @@ impl Facts for Invented {
     fn class(&self, class: ObjId) -> Option<ClassFact> {
         let function = FunctionFact { code: ObjId(class.0 + 1), exact_args: Some(2), flags: 3, defaults: Some(1) };
         Some(ClassFact { version: 9, init: ObjId(class.0 + 2), function })
+    }
+    fn through_class(&self, class: ObjId, name: ObjId) -> Option<ThroughClass> {
+        let (wrapper, function) = (ObjId(class.0 + 3), ObjId(class.0 + 4));
+        (!name.0.is_multiple_of(4)).then_some(ThroughClass { version: 9, wrapper, function, takes_class: name.0.is_multiple_of(2) })
+    }
+    fn constant(&self, id: ObjId) -> Const {
+        [Const::Other, Const::None, Const::Int(5), Const::Float(0.5)][id.0 as usize % 4]
     }
     fn parameters(&self, code: ObjId) -> Option<Parameters> {
         // Of all kinds; names are those of the constants and others.

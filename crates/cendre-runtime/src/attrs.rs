@@ -141,6 +141,15 @@ unsafe fn getter(property: *mut PyObject) -> *mut PyObject {
     unsafe { *word(property, size_of::<PyObject>() as isize) }
 }
 
+/// What a `classmethod` or `staticmethod` wraps, or null: it lies right behind the object header.
+///
+/// # Safety
+/// An object that is exactly of one of these classes; the GIL is held.
+pub unsafe fn wrapped(o: *mut PyObject) -> *mut PyObject {
+    // SAFETY: the caller's contract.
+    unsafe { *word(o, size_of::<PyObject>() as isize) }
+}
+
 /// What an object has under a name itself.
 enum Mine {
     Nothing,
@@ -313,6 +322,13 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
             }
             Kind::Dict => own_value(e, o, class, name).into(),
             Kind::Class => {
+                if refcount::type_of(descr) == &raw mut ffi::PyClassMethod_Type {
+                    // The bound method would be one of the class.
+                    let function = wrapped(descr);
+                    if !function.is_null() && refcount::type_of(function) == &raw mut ffi::PyFunction_Type {
+                        return Found::Method(function);
+                    }
+                }
                 let Some(get) = (*refcount::type_of(descr)).tp_descr_get else {
                     return Found::Value(refcount::new_ref(descr));
                 };

@@ -3,6 +3,7 @@
 //! Invariant: an [`ObjId`] is the object's address. Facts are a snapshot with the GIL held; what may change later is
 //! guarded by the machine code, what may die is held or watched by the artifact (see `artifact.rs`).
 
+use crate::attrs;
 use crate::coro;
 use crate::driver;
 use crate::ext;
@@ -13,7 +14,7 @@ use crate::record::CodeRecord;
 use cendre_bytecode::Opcode;
 use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::facts::{
-    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters,
+    ClassFact, CodeFacts, Const, ConstFact, Facts, FloatSide, FunctionFact, GlobalCells, Known, ObjFact, Parameters, ThroughClass,
 };
 use cendre_cpython::code::{BinaryOpDescr, CodeObject, co_flags};
 use cendre_cpython::dict::{DictKeys, DictObject, keys_kind};
@@ -509,6 +510,38 @@ impl Facts for LiveFacts {
             let items = TupleObject::items(tuple.cast());
             Some((0..(*tuple.cast::<TupleObject>()).ob_base.ob_size as usize).map(|k| id(*items.add(k))).collect())
         }
+    }
+
+    fn through_class(&self, class: ObjId, name: ObjId) -> Option<ThroughClass> {
+        let o = class.0 as *mut PyObject;
+        // SAFETY: an object that a global cell or an inline cache names, and a name of the code object; the GIL is held.
+        unsafe {
+            let plain = refcount::type_of(o) == &raw mut ffi::PyType_Type;
+            // What `type` has under the name would come first, if it is a data descriptor.
+            if !plain || !api::_PyType_Lookup(&raw mut ffi::PyType_Type, name.0 as *mut PyObject).is_null() {
+                return None;
+            }
+            let class: *mut PyTypeObject = o.cast();
+            let wrapper = api::_PyType_Lookup(class, name.0 as *mut PyObject);
+            if wrapper.is_null() || api::PyUnstable_Type_AssignVersionTag(class) == 0 {
+                return None;
+            }
+            let kind = refcount::type_of(wrapper);
+            let takes_class = kind == &raw mut ffi::PyClassMethod_Type;
+            if !takes_class && kind != &raw mut ffi::PyStaticMethod_Type {
+                return None;
+            }
+            let function = attrs::wrapped(wrapper);
+            if function.is_null() || refcount::type_of(function) != &raw mut ffi::PyFunction_Type {
+                return None;
+            }
+            Some(ThroughClass { version: (*class).tp_version_tag, wrapper: id(wrapper), function: id(function), takes_class })
+        }
+    }
+
+    fn constant(&self, o: ObjId) -> Const {
+        // SAFETY: an object that an inline cache names; the GIL is held.
+        unsafe { if refcount::is_immortal(o.0 as *mut PyObject) { constant(o.0 as *mut PyObject) } else { Const::Other } }
     }
 
     fn type_version(&self, version: u32) -> Option<ObjId> {

@@ -4,12 +4,14 @@
 
 use super::state::{Kind, Val};
 use super::{Refusal, Translator};
-use crate::facts::ObjFact;
+use crate::facts::{Const, ConstFact, ObjFact};
 use crate::{Instr, Opcode};
 use cendre_ir::{Cond, Imm, ObjId, Op, Type, Value};
 
 /// Byte offset of the managed dict pointer, before the object.
 const MANAGED_DICT: i64 = -24;
+/// Byte offset of what a `classmethod` or `staticmethod` wraps.
+const WRAPPED: i64 = 16;
 
 impl Translator<'_> {
     pub fn load_attr(&mut self, i: &Instr) -> Result<(), Refusal> {
@@ -59,6 +61,7 @@ impl Translator<'_> {
                     self.emit(Op::GuardNoDict, Imm::Int(at), &[owner.v], 0, Some(state));
                     Some(self.descriptor(c.descr))
                 }
+                LoadAttrClass | LoadAttrClassWithMetaclassCheck if c.version != 0 && c.descr != 0 => self.of_class(owner, op, &c, state),
                 _ => None,
             };
             if let Some(value) = value {
@@ -79,6 +82,9 @@ impl Translator<'_> {
                 return Ok(());
             }
         }
+        if method && owner.kind == Kind::Object && op == Opcode::LoadAttr && self.through_class(i, owner, name)? {
+            return Ok(());
+        }
         // Several classes, or a kind of attribute without a guard of its own.
         if owner.kind == Kind::Object
             && let Some(cache) = self.facts.attr_cache(i.offset)
@@ -98,6 +104,44 @@ impl Translator<'_> {
         }
         let n = self.const_obj(name.0);
         self.generic_call(Op::CallObj, "get_attr", 1, &[n])
+    }
+
+    /// An attribute of one class that the class itself is asked for.
+    fn of_class(&mut self, owner: Val, op: Opcode, c: &crate::decode::LoadAttrCache, state: cendre_ir::State) -> Option<Val> {
+        let class = self.facts.type_version(c.version)?;
+        self.emit(Op::GuardIs, Imm::Obj(class), &[owner.v], 0, Some(state));
+        self.emit(Op::GuardClassVersion, Imm::Int(i64::from(c.version)), &[owner.v], 0, Some(state));
+        if op == Opcode::LoadAttrClassWithMetaclassCheck {
+            // A metaclass that can change, and that has no such attribute now.
+            self.emit(Op::GuardVersion, Imm::Int(i64::from(c.keys_version)), &[owner.v], 0, Some(state));
+        }
+        match self.facts.constant(ObjId(c.descr)) {
+            Const::Other => Some(self.descriptor(c.descr)),
+            value => Some(self.constant_object(ConstFact { id: ObjId(c.descr), value })),
+        }
+    }
+
+    /// `C.f(...)` of a class method or static method of a global class: without the bound method, and perhaps called directly. Whether it was.
+    fn through_class(&mut self, i: &Instr, owner: Val, name: ObjId) -> Result<bool, Refusal> {
+        let Some(class) = owner.id().filter(|_| !self.facts.is_generic(i.offset)) else { return Ok(false) };
+        let Some(found) = self.facts.through_class(class, name) else { return Ok(false) };
+        let state = self.before();
+        self.emit(Op::GuardIs, Imm::Obj(class), &[owner.v], 0, Some(state));
+        self.emit(Op::GuardClassVersion, Imm::Int(i64::from(found.version)), &[owner.v], 0, Some(state));
+        let wrapper = self.const_obj(found.wrapper.0);
+        let inner = self.value(Op::AttrPeek, Imm::Int(WRAPPED), &[wrapper], None);
+        self.emit(Op::GuardIs, Imm::Obj(found.function), &[inner], 0, Some(state));
+        let function = self.descriptor(found.function.0);
+        self.pop()?;
+        self.stack.push(function);
+        if found.takes_class {
+            self.stack.push(owner);
+        } else {
+            let null = self.value(Op::Null, Imm::None, &[], None);
+            self.stack.push(Val::null(null));
+            self.drop_below(owner, 2);
+        }
+        Ok(true)
     }
 
     /// The same for a site that has always found methods: what is no method leaves behind the look-up, and the call may be direct.

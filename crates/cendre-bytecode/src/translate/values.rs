@@ -6,7 +6,7 @@
 
 use super::state::{Kind, Local, Val};
 use super::{Refusal, Translator, underflow};
-use crate::facts::Const;
+use crate::facts::{Const, ConstFact};
 use crate::{Edge, Instr, Opcode};
 use cendre_ir::{Def, Imm, InstData, ObjId, Op, Type, Value};
 
@@ -340,6 +340,13 @@ impl Translator<'_> {
 
     pub fn load_const(&mut self, n: u32) -> Result<(), Refusal> {
         let c = *self.code.consts.get(n as usize).ok_or_else(|| Refusal::new("constant out of range"))?;
+        let val = self.constant_object(c);
+        self.stack.push(val);
+        Ok(())
+    }
+
+    /// An object whose value is known and that need not be held.
+    pub fn constant_object(&mut self, c: ConstFact) -> Val {
         let v = self.const_obj(c.id.0);
         let mut val = Val { literal: Some(c.id.0), ..Val::object(v, false) };
         match c.value {
@@ -348,8 +355,7 @@ impl Translator<'_> {
             Const::True | Const::False => val.class = Some(self.known.bool_),
             Const::None | Const::Other => {}
         }
-        self.stack.push(val);
-        Ok(())
+        val
     }
 
     fn check_local(&self, n: u32) -> Result<(), Refusal> {
