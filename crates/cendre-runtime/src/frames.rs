@@ -5,6 +5,7 @@
 //! for itself); a frame handed over owns its code object.
 //! Read docs/internals/runtime.md, "Frames".
 
+use crate::behind;
 use crate::body::{self, BodyResult};
 use crate::driver;
 use crate::ext;
@@ -395,7 +396,7 @@ pub unsafe fn leave(ts: *mut ThreadState, fr: *mut Frame) -> *mut PyObject {
     unsafe {
         own_code(fr);
         (*ts).current_frame = (*fr).previous;
-        api::_PyEval_EvalFrameDefault(ts, fr, 0)
+        behind::interpret(ts, fr)
     }
 }
 

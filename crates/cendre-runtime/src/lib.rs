@@ -20,6 +20,7 @@
 pub mod api;
 pub mod artifact;
 pub mod attrs;
+pub mod behind;
 pub mod binding;
 pub mod body;
 pub mod codemem;

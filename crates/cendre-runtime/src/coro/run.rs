@@ -6,6 +6,7 @@
 //! everything else: from then on anybody may look. Read docs/internals/awaits.md, "Runs".
 
 use super::data;
+use crate::behind;
 use crate::body::{self, Body, BodyResult};
 use crate::driver;
 use crate::evaluator;
@@ -305,7 +306,7 @@ unsafe fn hand_over(ts: *mut ThreadState, g: *mut GenObject, record: *mut CodeRe
         (*fr).return_offset = 0;
         (*ts).current_frame = (*fr).previous;
         (*ts).py_recursion_remaining += 1;
-        let value = api::_PyEval_EvalFrameDefault(ts, fr, 0);
+        let value = behind::interpret(ts, fr);
         if value.is_null() {
             return BodyResult::new(body::RAISED, 0);
         }

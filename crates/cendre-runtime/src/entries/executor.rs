@@ -6,6 +6,7 @@
 //! whenever an event waits); an executor stands in `co_executors` and in `record.executors`, or in neither; nothing is
 //! installed while CPython's own JIT is on. Instrumenting the code detaches executors without asking us.
 
+use crate::behind;
 use crate::body::{self, Body, BodyResult};
 use crate::driver;
 use crate::evaluator;
@@ -474,7 +475,12 @@ unsafe fn other(exec: *mut Exec, ts: *mut ThreadState, fr: *mut Frame, result: B
                     // Left before its first instruction. The RESUME, whose duties are done, would only lead in here again, and that until an event comes.
                     return units.add((*exec).skip_unit as usize);
                 }
-                (*fr).instr_ptr
+                let here = (*fr).instr_ptr;
+                if behind::begins_line(fr) {
+                    // For the interpreter this is the instruction before.
+                    (*fr).instr_ptr = here.sub(1);
+                }
+                here
             }
             _ => {
                 stats::count(Counter::Raises);
