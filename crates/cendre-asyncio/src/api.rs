@@ -3,13 +3,13 @@
 //! Invariant: nothing is hooked before `tasks_bind` has succeeded, and the hooks hand on to asyncio's own functions for every
 //! loop that was not installed.
 
-use crate::attrs::Attr;
+use crate::attrs::{Attr, Place};
 use crate::clock::Reading;
 use crate::layout::{CFunction, ContextObj, FutureIter, FutureObj, StepWrapper, TaskObj};
 use crate::queue;
 use crate::shelf;
 use crate::state::{self, Bound, Calls, Fanout, GroupCall, LoopState, Names, OneFunc, Policy};
-use crate::{early, fanout, front, future, group, look, makers, parts, sites, step};
+use crate::{early, exit, fanout, front, future, group, look, makers, parts, sites, step};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
 use cendre_cpython::methodobject::MethodDescrObject;
@@ -161,7 +161,7 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             failed: new_ref(item(dict, c"failed")?),
             call_soon: new_ref(item(dict, c"call_soon")?),
             call_soon_code: code(dict, c"call_soon")?,
-            handle_cell: handle_cell(item(dict, c"events_dict")?)?,
+            handle_cell: cell(item(dict, c"events_dict")?, c"Handle")?,
             handle_version: parts::version_of(handle),
             deque_append: append_of(class(dict, c"deque")?)?,
             internal: objects(item(dict, c"internal")?)?,
@@ -190,17 +190,17 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
     }
 }
 
-/// The word that holds what `Handle` is in this dict of a module.
-unsafe fn handle_cell(dict: *mut PyObject) -> Result<*const usize, Raised> {
+/// The word that holds what a name is in this dict of a module.
+unsafe fn cell(dict: *mut PyObject, name: &CStr) -> Result<*const usize, Raised> {
     // SAFETY: the caller's dict; the cell is kept for ever.
     unsafe {
-        let name = ffi::PyUnicode_InternFromString(c"Handle".as_ptr());
+        let name = ffi::PyUnicode_InternFromString(name.as_ptr());
         if name.is_null() {
             return Err(Raised);
         }
         let cell = globals::cell(dict, name);
         decref(name);
-        let Some(cell) = cell else { return Err(raise(ffi::PyExc_ImportError, c"asyncio.events cannot be watched")) };
+        let Some(cell) = cell else { return Err(raise(ffi::PyExc_ImportError, c"the modules of asyncio cannot be watched")) };
         globals::keep(cell);
         Ok(cell)
     }
@@ -274,6 +274,9 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
         };
         Ok(Fanout {
             tasks_dict: new_ref(item(dict, c"tasks_dict")?),
+            task_cell: cell(item(dict, c"tasks_dict")?, c"Task")?,
+            ensure_cell: cell(item(dict, c"tasks_dict")?, c"ensure_future")?,
+            future_cell: cell(item(dict, c"futures_dict")?, c"Future")?,
             ensure_future: new_ref(item(dict, c"ensure_future")?),
             gather: code(dict, c"gather")?,
             gather_done: new_ref(done),
@@ -288,11 +291,37 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             group_version: parts::version_of(class(dict, c"TaskGroup")?),
             group_done_function: new_ref(item(dict, c"group_done")?),
             group_slots: group::slots_of(item(dict, c"sample")?),
+            exit: exit_from(dict)?,
             globals: new_ref(globals),
             counter,
             deque: class(dict, c"deque")?,
             python,
         })
+    }
+}
+
+/// How a group ends, if `_probe` has found its code to be as it is known.
+unsafe fn exit_from(dict: *mut PyObject) -> Result<Option<exit::Code>, Raised> {
+    // SAFETY: the caller's dict; what is kept is held for ever.
+    unsafe {
+        if item(dict, c"group_aexit")? == ffi::Py_None() {
+            return Ok(None);
+        }
+        if exit::make_class() != 0 {
+            return Err(Raised);
+        }
+        let calls = item(dict, c"CALL")?;
+        let (mut bytes, mut n) = (ptr::null_mut(), 0);
+        if ffi::PyBytes_AsStringAndSize(calls, &mut bytes, &mut n) != 0 {
+            return Err(Raised);
+        }
+        Ok(Some(exit::Code {
+            functions: [new_ref(item(dict, c"group_aexit")?), new_ref(item(dict, c"group_inner")?)],
+            codes: [code(dict, c"group_aexit")?, code(dict, c"group_inner")?],
+            resumes: [number(dict, c"aexit_waits")?, number(dict, c"inner_waits")?],
+            calls: core::slice::from_raw_parts(bytes.cast(), n as usize).to_vec(),
+            get_awaitable: number(dict, c"GET_AWAITABLE")? as u8,
+        }))
     }
 }
 
@@ -460,6 +489,7 @@ unsafe fn set_plain(ls: *mut LoopState, plain: c_int) {
         (*ls).plain_create_task = plain & 2 != 0;
         (*ls).plain_ready = plain & 4 != 0;
         (*ls).plain_time = plain & 8 != 0;
+        (*ls).plain_create_future = plain & 32 != 0;
     }
 }
 
@@ -536,11 +566,12 @@ fn new_state(looop: *mut PyObject) -> LoopState {
         overrides: Vec::new(),
         plain_call_soon: false,
         plain_create_task: false,
+        plain_create_future: false,
         plain_ready: false,
         plain_time: false,
         plain_attributes: false,
         reading: Reading::default(),
-        places: [0; Attr::Count as usize],
+        places: [Place::NONE; Attr::Count as usize],
         group: GroupCall { group: ptr::null_mut(), callback: ptr::null_mut(), context: ptr::null_mut() },
         family: Vec::new(),
         calls: Vec::new(),
@@ -595,6 +626,9 @@ unsafe extern "C" fn install(_: *mut PyObject, args: *mut PyObject) -> *mut PyOb
             (*ls).budget = budget;
             (*ls).max_depth = depth.max(0) as usize;
             (*ls).skipped = skipped as u32;
+            if policy != Policy::Off {
+                makers::hook_exits();
+            }
         };
         let found = state::find(looop);
         if !found.is_null() {
@@ -678,6 +712,9 @@ unsafe extern "C" fn set_override(_: *mut PyObject, args: *mut PyObject) -> *mut
         overrides.retain(|(at, _)| *at != task as usize);
         if policy >= 0 {
             overrides.push((task as usize, Policy::numbered(policy)));
+            if Policy::numbered(policy) != Policy::Off {
+                makers::hook_exits();
+            }
         }
         ffi::PyLong_FromLongLong(before)
     }

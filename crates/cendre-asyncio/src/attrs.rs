@@ -36,15 +36,36 @@ impl Attr {
     }
 }
 
-/// A key's value, borrowed, or null without an exception: not there, or the dict has other keys than interned strings. `place` is where it was
-/// found last.
-///
-/// # Safety
-/// A live dict; an interned name.
+/// Where a name was found last.
+#[derive(Clone, Copy)]
+pub struct Place {
+    at: usize,
+    /// In these keys, which are shared: they only grow. Only compared.
+    shared: *mut DictKeys,
+}
+
+impl Place {
+    /// Nowhere.
+    pub const NONE: Place = Place { at: 0, shared: ptr::null_mut() };
+}
+
+/// A key's value, borrowed, or null without an exception: not there, or the dict has other keys than interned strings.
 #[inline(always)]
-pub unsafe fn in_dict(dict: *mut DictObject, name: *mut PyObject, place: &mut usize) -> *mut PyObject {
+unsafe fn in_dict(dict: *mut DictObject, name: *mut PyObject, place: &mut Place) -> *mut PyObject {
     // SAFETY: an entry below `dk_nentries` is one of the keys, whose value stands beside it or, of shared keys, at the same place among the
-    // values, as far as there are so many.
+    // values, as far as there are so many. Keys that were shared are no others' while the loop, whose class they belong to, lives.
+    unsafe {
+        let (keys, values) = ((*dict).ma_keys, (*dict).ma_values);
+        if !values.is_null() && place.shared == keys && place.at < (*values).capacity as usize {
+            return *DictValues::items(values).add(place.at);
+        }
+        anywhere(dict, name, place)
+    }
+}
+
+#[inline(never)]
+unsafe fn anywhere(dict: *mut DictObject, name: *mut PyObject, place: &mut Place) -> *mut PyObject {
+    // SAFETY: as above.
     unsafe {
         let keys = (*dict).ma_keys;
         if (*keys).dk_kind == keys_kind::GENERAL {
@@ -53,11 +74,12 @@ pub unsafe fn in_dict(dict: *mut DictObject, name: *mut PyObject, place: &mut us
         let values = (*dict).ma_values;
         let n = if values.is_null() { (*keys).dk_nentries as usize } else { (*keys).dk_nentries.min((*values).capacity.into()) as usize };
         let entries = DictKeys::unicode_entries(keys);
-        if *place >= n || (*entries.add(*place)).me_key != name {
+        if place.at >= n || (*entries.add(place.at)).me_key != name {
             let Some(found) = (0..n).find(|i| (*entries.add(*i)).me_key == name) else { return ptr::null_mut() };
-            *place = found;
+            place.at = found;
         }
-        if values.is_null() { (*entries.add(*place)).me_value } else { *DictValues::items(values).add(*place) }
+        place.shared = if values.is_null() { ptr::null_mut() } else { keys };
+        if values.is_null() { (*entries.add(place.at)).me_value } else { *DictValues::items(values).add(place.at) }
     }
 }
 

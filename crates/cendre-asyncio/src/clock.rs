@@ -5,7 +5,9 @@
 use crate::state::{self, Bound, LoopState};
 use cendre_cpython::ffi;
 use cendre_cpython::refcount::decref;
+use cendre_runtime::Gil;
 use core::ffi::c_int;
+use std::time::{Duration, Instant};
 
 unsafe extern "C" {
     /// The clock behind `time.monotonic()`, in nanoseconds.
@@ -73,5 +75,48 @@ pub unsafe fn not_before(b: &Bound, ls: *mut LoopState, slack: f64) -> Option<f6
             r.rate = (ticks.wrapping_sub(r.first.1) as f64 / (seconds - r.first.0)).max(0.0);
         }
         Some(seconds)
+    }
+}
+
+/// When the loop has asked for events, by the system's clock and by the processor's counter.
+#[derive(Clone, Copy)]
+pub struct Poll {
+    at: Instant,
+    ticks: u64,
+}
+
+/// The first poll of the process, and counts in a second since then; 0: not long enough to tell.
+static RATE: Gil<(Option<Poll>, f64)> = Gil::new((None, 0.0));
+
+impl Poll {
+    /// Now.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    pub unsafe fn now() -> Poll {
+        // SAFETY: every processor that cendre runs on has the counter.
+        unsafe {
+            let poll = Poll { at: Instant::now(), ticks: core::arch::x86_64::_rdtsc() };
+            let (first, rate) = RATE.get();
+            let first = first.get_or_insert(poll);
+            let seconds = poll.at.duration_since(first.at).as_secs_f64();
+            if seconds > APART {
+                *rate = (poll.ticks.wrapping_sub(first.ticks) as f64 / seconds).max(0.0);
+            }
+            poll
+        }
+    }
+
+    /// Whether so much time has passed since. The clock is asked only where the processor's counter does not say that at most half of it has.
+    ///
+    /// # Safety
+    /// The GIL is held.
+    #[inline]
+    pub unsafe fn is_over(self, budget: Duration) -> bool {
+        // SAFETY: as above.
+        unsafe {
+            let ticks = core::arch::x86_64::_rdtsc().wrapping_sub(self.ticks);
+            ticks as f64 * 2.0 >= budget.as_secs_f64() * RATE.get().1 && self.at.elapsed() >= budget
+        }
     }
 }

@@ -25,7 +25,7 @@ use core::ffi::c_int;
 use core::ptr;
 
 /// What became of an `await`.
-enum Await {
+pub enum Await {
     /// Not ours to decide: as stock.
     Stock,
     /// The future's value, owned: the task goes on.
@@ -110,6 +110,22 @@ unsafe fn awaited(b: &Bound, it: *mut PyObject) -> Await {
     }
 }
 
+/// Waits for a future that is pending, in an `await` that is done natively: `it` is what the innermost frame sends to. `Stock`: nothing was done or counted.
+///
+/// # Safety
+/// A live loop and its policy for the innermost step; a live future.
+pub unsafe fn wait(b: &Bound, ls: *mut LoopState, policy: Policy, f: *mut FutureObj, it: *mut PyObject) -> Await {
+    // SAFETY: the caller's contract.
+    unsafe {
+        let Ok((ts, nest)) = may(b, ls, policy, f, it) else { return Await::Stock };
+        state::count(Counter::Awaits);
+        let task = (*nest).task;
+        let how = early(b, ls, policy, ts, nest, f);
+        sites::waited(task, if matches!(how, Await::Value(_)) { None } else { Some(state::last_reason()) });
+        how
+    }
+}
+
 /// Rules 1 and 2: whether this await may run others first. Cheap and likely refusals come first.
 unsafe fn may(
     b: &Bound,
@@ -181,7 +197,7 @@ unsafe fn may(
 }
 
 /// Whether a handle of this kind at the head is run here (rule 5).
-unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
+pub unsafe fn runs_here(ls: *mut LoopState, kind: Kind) -> bool {
     // SAFETY: a kind of a live handle.
     unsafe {
         match kind {
@@ -320,6 +336,8 @@ unsafe fn early(b: &Bound, ls: *mut LoopState, policy: Policy, ts: *mut ThreadSt
     // SAFETY: `may` said so; the task is held by its step, the future by the task from the booking on.
     unsafe {
         let task = (*nest).task;
+        // Only the delivery of a cancellation runs code between what `may` has asked and the first handle.
+        let asked = !(*task).fut.has(bit::MUST_CANCEL);
         // 3: book as stock does. A failure is an exception of the step, after everything is left.
         let booked = step::wait_for(b, ls, task, new_ref(f.cast()));
         future::clear(current_task(ts));
@@ -340,7 +358,7 @@ unsafe fn early(b: &Bound, ls: *mut LoopState, policy: Policy, ts: *mut ThreadSt
         let resumed = if policy == Policy::Family {
             family::run(b, ls, ts, nest, f, breaker, &mut error)
         } else {
-            run_others(b, ls, ts, task, f, breaker, &mut error)
+            run_others(b, ls, ts, task, f, (breaker, asked), &mut error)
         };
         let limit = (*ts).py_recursion_limit - limit;
         parent.enter(ts);
@@ -392,13 +410,13 @@ unsafe fn run_others(
     ts: *mut ThreadState,
     task: *mut TaskObj,
     f: *mut FutureObj,
-    breaker: usize,
+    (breaker, mut asked): (usize, bool),
     error: &mut *mut PyObject,
 ) -> bool {
     // SAFETY: the queue is alive while `run_ready` runs; the head is looked at while it is held.
     unsafe {
         loop {
-            if !queue::may_take(b, ls) {
+            if !queue::may_take(b, ls, core::mem::take(&mut asked)) {
                 let empty = front::size(ls) == 0;
                 state::refuse(if empty { Counter::QueueEmpty } else { Counter::IterationOver });
                 return false;

@@ -23,7 +23,6 @@ use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
-use cendre_runtime::Gil;
 use core::ffi::c_int;
 use core::ptr;
 use rustc_hash::{FxBuildHasher, FxHashSet};
@@ -37,11 +36,6 @@ const RETURN_EXCEPTIONS: isize = 4;
 /// Their names, to be compared with the code object's.
 pub const FREE: [&core::ffi::CStr; 5] = [c"children", c"nfinished", c"nfuts", c"outer", c"return_exceptions"];
 
-/// Where `Task` was found in `asyncio.tasks.__dict__`.
-static TASK_AT: Gil<usize> = Gil::new(0);
-/// And `ensure_future`.
-static ENSURE_AT: Gil<usize> = Gil::new(0);
-
 /// The state of the loop that runs in this thread, if tasks may be made natively for it now, and whether they start at once.
 pub unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> Option<(*mut LoopState, bool)> {
     // SAFETY: the running thread's state; the loop is alive or null.
@@ -52,7 +46,7 @@ pub unsafe fn natural(b: &Bound, ts: *mut ThreadState, looop: *mut PyObject) -> 
             || !(*ls).plain_call_soon
             || (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop != looop
             || !(*ls).parts && early::watched(ts)
-            || attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.task_class, TASK_AT.get()) != b.task.cast()
+            || *b.fanout.task_cell != b.task as usize
         {
             return None;
         }
@@ -185,8 +179,8 @@ pub unsafe fn is_code(function: *mut PyObject, code: *mut PyObject) -> bool {
 
 /// Whether `gather` finds the `ensure_future` that it found at first.
 pub unsafe fn ensures(b: &Bound) -> bool {
-    // SAFETY: a live dict.
-    unsafe { attrs::in_dict(b.fanout.tasks_dict.cast(), b.names.ensure_future, ENSURE_AT.get()) == b.fanout.ensure_future }
+    // SAFETY: a cell that is kept.
+    unsafe { *b.fanout.ensure_cell == b.fanout.ensure_future as usize }
 }
 
 /// `gather(*coros_or_futures, return_exceptions=False)`.

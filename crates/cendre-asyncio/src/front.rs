@@ -33,7 +33,7 @@ impl LoopState {
 
     #[inline(always)]
     fn trim(&mut self) {
-        while matches!(self.front.front(), Some(Entry::Gone)) {
+        while self.gone != 0 && matches!(self.front.front(), Some(Entry::Gone)) {
             self.front.pop_front();
             self.head += 1;
             self.gone -= 1;

@@ -76,7 +76,8 @@ unsafe fn unregister(task: *mut TaskObj) {
 unsafe fn schedule_callbacks(b: &Bound, ls: *mut LoopState, f: *mut FutureObj) -> c_int {
     // SAFETY: a live future that is done; the state is null or a loop's.
     unsafe {
-        if ffi::PyType_IsSubtype(type_of(f.cast()), b.task) == 0 {
+        let class = type_of(f.cast());
+        if class != b.task && (class == b.future || ffi::PyType_IsSubtype(class, b.task) == 0) {
             return schedule(b, ls, f);
         }
         unregister(f.cast());

@@ -13,41 +13,86 @@ use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
-use cendre_cpython::typeobject::tp_flags;
+use cendre_cpython::typeobject::{MANAGED_DICT_OFFSET, tp_flags};
 use core::ffi::c_int;
 use core::ptr;
 
-/// The values of an exact `TaskGroup`, borrowed; null where it has none.
-struct Values {
-    entered: *mut PyObject,
-    exiting: *mut PyObject,
-    aborting: *mut PyObject,
-    looop: *mut PyObject,
-    parent_task: *mut PyObject,
-    tasks: *mut PyObject,
-    on_completed: *mut PyObject,
+/// A group's attributes, where they lie inside it.
+pub struct Group<'b> {
+    values: *mut DictValues,
+    slots: &'b GroupSlots,
+    dict: *mut PyObject,
 }
 
-/// None: they do not lie inside the object.
-#[inline(always)]
-unsafe fn values_of(b: &Bound, group: *mut PyObject) -> Option<Values> {
-    // SAFETY: `bind` has found the places among the inline values of an object of the same type, whose keys are shared and only grow.
-    unsafe {
-        let slots = &b.fanout.group_slots;
-        let values = DictValues::of_instance(group);
-        if !slots.known || (*values).valid != 1 {
-            return None;
+impl<'b> Group<'b> {
+    /// Of an exact `TaskGroup`, which the caller holds; None: they do not lie there.
+    #[inline(always)]
+    pub unsafe fn of(b: &'b Bound, group: *mut PyObject) -> Option<Group<'b>> {
+        // SAFETY: `bind` has found the places among the inline values of an object of the same type, whose keys are shared and only grow.
+        unsafe {
+            let values = DictValues::of_instance(group);
+            let dict = *group.byte_offset(MANAGED_DICT_OFFSET).cast::<*mut PyObject>();
+            (b.fanout.group_slots.known && (*values).valid == 1).then_some(Group { values, slots: &b.fanout.group_slots, dict })
         }
-        let items = DictValues::items(values);
-        Some(Values {
-            entered: *items.add(slots.entered),
-            exiting: *items.add(slots.exiting),
-            aborting: *items.add(slots.aborting),
-            looop: *items.add(slots.looop),
-            parent_task: *items.add(slots.parent_task),
-            tasks: *items.add(slots.tasks),
-            on_completed: *items.add(slots.on_completed),
-        })
+    }
+
+    /// An attribute, borrowed; null: it was deleted.
+    #[inline(always)]
+    pub unsafe fn get(&self, slot: impl Fn(&GroupSlots) -> usize) -> *mut PyObject {
+        // SAFETY: a place among the values, which stay where they are as long as the group is.
+        unsafe { *DictValues::items(self.values).add(slot(self.slots)) }
+    }
+
+    /// Sets an attribute that is there, of a group that [`Group::is_its_own`]. What was there ends, which may run code.
+    #[inline(always)]
+    pub unsafe fn set(&self, slot: impl Fn(&GroupSlots) -> usize, value: *mut PyObject) {
+        // SAFETY: as above; nobody keeps a dict of them.
+        unsafe {
+            let place = DictValues::items(self.values).add(slot(self.slots));
+            xdecref(core::mem::replace(&mut *place, new_ref(value)));
+        }
+    }
+
+    /// `self._tasks`, borrowed.
+    #[inline(always)]
+    pub unsafe fn tasks(&self) -> *mut PyObject {
+        // SAFETY: as above.
+        unsafe { self.get(|s| s.tasks) }
+    }
+
+    /// Whether it has the attributes that `__init__` gave it and no others, which nobody sees as a dict.
+    pub unsafe fn is_its_own(&self) -> bool {
+        // SAFETY: as above. There are as many as there are names: so if each is there, there is no other.
+        unsafe {
+            let s = self.slots;
+            let all = [
+                s.entered,
+                s.exiting,
+                s.aborting,
+                s.looop,
+                s.parent_task,
+                s.tasks,
+                s.on_completed,
+                s.errors,
+                s.base_error,
+                s.parent_cancel,
+            ];
+            self.dict.is_null()
+                && (*self.values).size as usize == all.len()
+                && all.iter().all(|at| !(*DictValues::items(self.values).add(*at)).is_null())
+        }
+    }
+
+    /// Whether no child has failed, and nobody was cancelled for one.
+    pub unsafe fn holds_no_error(&self) -> bool {
+        // SAFETY: as above; the list is alive.
+        unsafe {
+            let errors = self.get(|s| s.errors);
+            self.get(|s| s.base_error) == ffi::Py_None()
+                && self.get(|s| s.parent_cancel) == ffi::Py_False()
+                && type_of(errors) == &raw mut ffi::PyList_Type
+                && ffi::PyList_GET_SIZE(errors) == 0
+        }
     }
 }
 
@@ -83,8 +128,22 @@ pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
             parent_task: find(c"_parent_task"),
             tasks: find(c"_tasks"),
             on_completed: find(c"_on_completed_fut"),
+            errors: find(c"_errors"),
+            base_error: find(c"_base_error"),
+            parent_cancel: find(c"_parent_cancel_requested"),
         };
-        let all = [slots.entered, slots.exiting, slots.aborting, slots.looop, slots.parent_task, slots.tasks, slots.on_completed];
+        let all = [
+            slots.entered,
+            slots.exiting,
+            slots.aborting,
+            slots.looop,
+            slots.parent_task,
+            slots.tasks,
+            slots.on_completed,
+            slots.errors,
+            slots.base_error,
+            slots.parent_cancel,
+        ];
         slots.known = !all.contains(&NO_SLOT);
         slots
     }
@@ -172,22 +231,23 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         let looop = (*ts.cast::<ThreadStateImpl>()).asyncio_running_loop;
         // Attributes of the loop may be the program's code, which may change the group: its values are read behind it.
         let (ls, eager) = natural(b, ts, looop)?;
-        let v = values_of(b, group)?;
-        if v.entered != ffi::Py_True()
-            || v.aborting != ffi::Py_False()
-            || v.looop != looop
+        let g = Group::of(b, group)?;
+        let (parent, tasks, exiting) = (g.get(|s| s.parent_task), g.tasks(), g.get(|s| s.exiting));
+        if g.get(|s| s.entered) != ffi::Py_True()
+            || g.get(|s| s.aborting) != ffi::Py_False()
+            || g.get(|s| s.looop) != looop
             || looop.is_null()
-            || v.tasks.is_null()
-            || v.parent_task.is_null()
-            || type_of(v.parent_task) != b.task
-            || v.exiting != ffi::Py_False() && (v.exiting != ffi::Py_True() || !surely_holds(v.tasks))
+            || tasks.is_null()
+            || parent.is_null()
+            || type_of(parent) != b.task
+            || exiting != ffi::Py_False() && (exiting != ffi::Py_True() || !surely_holds(tasks))
         {
             return None;
         }
         if (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
             return None;
         }
-        let (parent, tasks) = (new_ref(v.parent_task), new_ref(v.tasks));
+        let (parent, tasks) = (new_ref(parent), new_ref(tasks));
         let task = new_task(b, ls, ts, coro, sites::called(ts, Kind::Group, true), eager);
         let (callback, context) = if task.is_null() { (ptr::null_mut(), ptr::null_mut()) } else { call_of(b, ls, ts, group) };
         let failed = callback.is_null()
@@ -216,22 +276,36 @@ unsafe fn holds(tasks: *mut PyObject) -> c_int {
     }
 }
 
-/// Whether a group has tasks for certain: no code is run that could change the group. An ordered set, which tests put there, is a dict.
+/// How many tasks a group has, if no code is run to know it. An ordered set, which tests put there, is a dict.
 #[inline(always)]
-unsafe fn surely_holds(tasks: *mut PyObject) -> bool {
+unsafe fn known_size(tasks: *mut PyObject) -> Option<ffi::Py_ssize_t> {
     // SAFETY: a live object; a type's tables are there as long as it is.
     unsafe {
         let kind = type_of(tasks);
         if kind == &raw mut ffi::PySet_Type {
-            return ffi::PySet_Size(tasks) != 0;
+            return Some(ffi::PySet_Size(tasks));
         }
         let (numbers, mapping, dict) = ((*kind).tp_as_number, (*kind).tp_as_mapping, &raw const ffi::PyDict_Type);
-        ffi::PyDict_Check(tasks) != 0
+        let is_dict = ffi::PyDict_Check(tasks) != 0
             && (numbers.is_null() || (*numbers).nb_bool.is_none())
             && !mapping.is_null()
-            && (*mapping).mp_length.map(|f| f as usize) == (*(*dict).tp_as_mapping).mp_length.map(|f| f as usize)
-            && ffi::PyDict_Size(tasks) != 0
+            && (*mapping).mp_length.map(|f| f as usize) == (*(*dict).tp_as_mapping).mp_length.map(|f| f as usize);
+        is_dict.then(|| ffi::PyDict_Size(tasks))
     }
+}
+
+/// Whether a group has tasks for certain: no code is run that could change the group.
+#[inline(always)]
+pub unsafe fn surely_holds(tasks: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    unsafe { known_size(tasks).is_some_and(|n| n != 0) }
+}
+
+/// Whether a group has no tasks for certain.
+#[inline(always)]
+pub unsafe fn surely_empty(tasks: *mut PyObject) -> bool {
+    // SAFETY: a live object.
+    unsafe { known_size(tasks) == Some(0) }
 }
 
 /// `tasks.add(task)` or `tasks.discard(task)`; false with an exception set.
@@ -255,7 +329,8 @@ pub unsafe fn child_done(b: &Bound, ls: *mut LoopState, group: *mut PyObject, f:
         if type_of(group) != b.fanout.group {
             return None;
         }
-        let Values { on_completed: waits, tasks, parent_task: parent, .. } = values_of(b, group)?;
+        let g = Group::of(b, group)?;
+        let (waits, tasks, parent) = (g.get(|s| s.on_completed), g.tasks(), g.get(|s| s.parent_task));
         let simple = !waits.is_null()
             && (waits == ffi::Py_None() || type_of(waits) == b.future && (*waits.cast::<FutureObj>()).fut_loop == (*ls).looop)
             && !tasks.is_null()

@@ -24,6 +24,7 @@ mod attrs;
 mod clock;
 mod eager;
 mod early;
+mod exit;
 mod family;
 mod fanout;
 mod front;

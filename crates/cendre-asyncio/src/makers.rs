@@ -3,7 +3,7 @@
 //! Invariant: an entry is only taken back while no loop has a policy, and a function's version is given back only as long as it stands for what
 //! the function is. Read docs/internals/tasks.md, "Without a policy".
 
-use crate::state;
+use crate::{exit, state};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::funcobject::FUNC_VERSION_FIRST_VALID;
@@ -94,6 +94,24 @@ pub unsafe fn keep_makers() {
         hook_makers(true);
         if let Some(makers) = MAKERS.get() {
             makers.kept = true;
+        }
+    }
+}
+
+static EXITS: Gil<bool> = Gil::new(false);
+
+/// Groups end natively from now on: some loop has a policy by which children run early.
+///
+/// # Safety
+/// The GIL is held; `bound` is there.
+pub unsafe fn hook_exits() {
+    // SAFETY: the caller's contract; the function is held for ever.
+    unsafe {
+        if let Some(exit) = &(*state::bound()).fanout.exit
+            && !core::mem::replace(EXITS.get(), true)
+        {
+            cendre_runtime::protocol::declare(exit::call);
+            PyFunction_SetVectorcall(exit.function(), exit::call);
         }
     }
 }

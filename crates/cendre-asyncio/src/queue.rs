@@ -7,7 +7,7 @@
 //! task may die). Read docs/internals/tasks.md, "Iterations".
 
 use crate::attrs::{self, Attr};
-use crate::clock;
+use crate::clock::{self, Poll};
 use crate::family;
 use crate::fanout;
 use crate::front::{self, Taken};
@@ -455,7 +455,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
         (*ls).todo = n as usize;
         (*ls).iteration_end = (*ls).next_number();
         (*ls).running = is_running(b, ls);
-        (*ls).last_poll = Some(std::time::Instant::now());
+        (*ls).last_poll = Some(Poll::now());
         (*ls).base_frame = (*ts).current_frame;
         (*ls).base_exc_info = (*ts).exc_info;
         (*ls).base_recursion = (*ts).py_recursion_remaining;
@@ -465,7 +465,7 @@ pub unsafe fn run_ready(b: &Bound, ls: *mut LoopState) -> c_int {
                 front::take_over(b, ls);
             }
             // Beyond this iteration only while the queue is here.
-            if (*ls).todo == 0 && !((*ls).fronted && front::size(ls) > 0 && may_take(b, ls)) {
+            if (*ls).todo == 0 && !((*ls).fronted && front::size(ls) > 0 && may_take(b, ls, false)) {
                 break;
             }
             let Some(taken) = front::take(b, ls) else {
@@ -551,15 +551,16 @@ unsafe fn cancelled(b: &Bound, handle: *mut PyObject) -> bool {
 }
 
 /// Whether another handle may be taken: one is left in this iteration, or a virtual iteration may be opened, which does what
-/// a real one does when no event is there and no timer is due. It is opened here, with what is in the queue now.
+/// a real one does when no event is there and no timer is due. It is opened here, with what is in the queue now. `asked`: `may_open` has said
+/// so, and nothing has run since.
 #[inline]
-pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
+pub unsafe fn may_take(b: &Bound, ls: *mut LoopState, asked: bool) -> bool {
     // SAFETY: `ready` is alive while `run_ready` runs.
     unsafe {
         if (*ls).todo > 0 {
             return true;
         }
-        if !may_open(b, ls) {
+        if !asked && !may_open(b, ls) {
             return false;
         }
         // What was asked may have run Python code.
@@ -576,7 +577,7 @@ pub unsafe fn may_take(b: &Bound, ls: *mut LoopState) -> bool {
 pub unsafe fn may_open(b: &Bound, ls: *mut LoopState) -> bool {
     // SAFETY: as above.
     unsafe {
-        if !(*ls).running || (*ls).last_poll.is_none_or(|at| at.elapsed() >= (*ls).budget) {
+        if !(*ls).running || (*ls).last_poll.is_none_or(|at| at.is_over((*ls).budget)) {
             return false;
         }
         if (*ls).checks(check::STOP) && attrs::truth(b, ls, Attr::Stopping) != Some(false) {

@@ -120,8 +120,14 @@ unsafe fn is_asyncio(file: *mut PyObject) -> bool {
 ///
 /// # Safety
 /// The GIL is held, in the running thread.
-#[inline]
+#[inline(always)]
 pub unsafe fn called(ts: *mut ThreadState, kind: Kind, native: bool) -> Option<usize> {
+    // SAFETY: the caller's contract.
+    unsafe { if TABLE.get().is_none() { None } else { book_call(ts, kind, native) } }
+}
+
+#[inline(never)]
+unsafe fn book_call(ts: *mut ThreadState, kind: Kind, native: bool) -> Option<usize> {
     // SAFETY: the caller's contract.
     unsafe {
         let table = TABLE.get().as_mut()?;

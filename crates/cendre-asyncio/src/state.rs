@@ -3,8 +3,8 @@
 //! Invariant: [`bound`] is set once, after every struct was checked, and never changes; a [`LoopState`] lives as long as its
 //! loop (a capsule in the loop's `__dict__` owns it) and is only reached with the GIL held, by the thread that runs the loop.
 
-use crate::attrs::Attr;
-use crate::clock::Reading;
+use crate::attrs::{Attr, Place};
+use crate::clock::{Poll, Reading};
 use crate::layout::TaskObj;
 use crate::shelf;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
@@ -15,7 +15,7 @@ use cendre_runtime::Gil;
 use core::ffi::c_int;
 use core::ptr;
 use std::collections::{HashMap, VecDeque};
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 /// `am_send`.
 pub type SendFunc = unsafe extern "C" fn(*mut PyObject, *mut PyObject, *mut *mut PyObject) -> ffi::PySendResult;
@@ -82,7 +82,11 @@ pub struct Bound {
 
 /// What `gather`, `TaskGroup` and `create_task` are made of.
 pub struct Fanout {
-    /// `asyncio.tasks.__dict__`, whose `Task` and `ensure_future` somebody may replace.
+    /// The words that hold what `asyncio.tasks.Task`, `asyncio.tasks.ensure_future` and `asyncio.futures.Future` are now.
+    pub task_cell: *const usize,
+    pub ensure_cell: *const usize,
+    pub future_cell: *const usize,
+    /// `asyncio.tasks.__dict__`.
     pub tasks_dict: *mut PyObject,
     pub ensure_future: *mut PyObject,
     /// Code objects of the functions that are done natively.
@@ -103,6 +107,8 @@ pub struct Fanout {
     pub group_done_function: *mut PyObject,
     /// Where a group's values lie inside it.
     pub group_slots: GroupSlots,
+    /// How a group ends; None: not as it is known.
+    pub exit: Option<crate::exit::Code>,
     /// The globals of `gather`.
     pub globals: *mut PyObject,
     /// `_asyncio`'s counter of task names.
@@ -124,6 +130,9 @@ pub struct GroupSlots {
     pub parent_task: usize,
     pub tasks: usize,
     pub on_completed: usize,
+    pub errors: usize,
+    pub base_error: usize,
+    pub parent_cancel: usize,
 }
 
 pub const NO_SLOT: usize = usize::MAX;
@@ -167,9 +176,9 @@ names! {
     loop_ = c"_loop",
     add_done_callback = c"add_done_callback",
     blocking = c"_asyncio_future_blocking",
-    task_class = c"Task",
-    ensure_future = c"ensure_future",
+    on_completed = c"_on_completed_fut",
     task_factory = c"_task_factory",
+    ensure_future = c"ensure_future",
     return_exceptions = c"return_exceptions",
     children = c"_children",
     cancel_requested = c"_cancel_requested",
@@ -203,6 +212,8 @@ pub enum Counter {
     GathersMade,
     DoneNatively,
     FuturesSet,
+    GroupsEnded,
+    GroupsSuspended,
     NotStep,
     NotQueue,
     NotChain,
@@ -234,6 +245,8 @@ pub const COUNTERS: [&str; Counter::Count as usize] = [
     "gathers_made",
     "done_callbacks",
     "futures_set",
+    "groups_ended",
+    "groups_suspended",
     "not_in_step",
     "not_in_queue_run",
     "frames_between",
@@ -311,12 +324,14 @@ pub struct LoopState {
     pub plain_call_soon: bool,
     /// And so is `create_task`.
     pub plain_create_task: bool,
+    /// And `create_future`.
+    pub plain_create_future: bool,
     /// And each look at `_ready` passes `look`.
     pub plain_ready: bool,
     /// The attributes of `attrs` are the loop's own, in a managed dict.
     pub plain_attributes: bool,
     /// Where they were found last.
-    pub places: [usize; Attr::Count as usize],
+    pub places: [Place; Attr::Count as usize],
     /// The queue, while `fronted`; else empty. What was not run when the loop must be asked stays.
     pub front: VecDeque<Entry>,
     /// The queue is `front`, and `_ready` is empty; while `run_ready` runs, and from its end to its next call if something is left.
@@ -350,7 +365,7 @@ pub struct LoopState {
     pub running: bool,
     /// Handles that are left in this iteration.
     pub todo: usize,
-    pub last_poll: Option<Instant>,
+    pub last_poll: Option<Poll>,
     /// What was taken last: the handle, or what it would have held, in the order in which it would have let go; owned, or null.
     pub kept: [*mut PyObject; 3],
     pub nest: *mut Nest,

@@ -113,13 +113,17 @@ impl Registry {
     }
 }
 
-unsafe extern "C" fn declare(function: vectorcallfunc) -> c_int {
-    // SAFETY: users hold the GIL; nothing here runs Python code.
+/// Says that a vectorcall function understands the flag.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe extern "C" fn declare(function: vectorcallfunc) -> c_int {
+    // SAFETY: the caller's contract; nothing here runs Python code.
     unsafe { REGISTRY.get().add(function as usize) };
     0
 }
 
-/// The vectorcall of a callable that is no Python function, if it understands the flag.
+/// The vectorcall of a callable that is no Python function, or of one whose vectorcall was replaced, if it understands the flag.
 ///
 /// # Safety
 /// A live object; the GIL is held.

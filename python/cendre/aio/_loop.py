@@ -116,7 +116,7 @@ def _plain(loop):
     def own(*names):
         return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
     return (own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug", "is_running") << 1
-            | own("time") << 3)
+            | own("time") << 3 | own("create_future") << 5)
 
 
 def _is_stock(*names):

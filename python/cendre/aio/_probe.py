@@ -9,7 +9,7 @@ import collections
 import contextvars
 import opcode
 import types
-from asyncio import base_events, events, exceptions, taskgroups, tasks
+from asyncio import base_events, events, exceptions, futures, taskgroups, tasks
 
 from cendre import _cendre
 
@@ -157,6 +157,23 @@ def _fanout(notes):
     }
 
 
+def _group_exit():
+    """How a `TaskGroup` ends, and where its two coroutines stand while it waits: behind the one SEND of each."""
+    outer, inner = taskgroups.TaskGroup.__aexit__, taskgroups.TaskGroup._aexit
+    waits = []
+    for function in (outer, inner):
+        opcodes = function.__code__.co_code[::2]
+        at = opcodes.index(opcode.opmap["RESUME"], opcodes.index(opcode.opmap["SEND"]))
+        alone = opcodes.count(opcode.opmap["SEND"]) == 1 and opcodes[at - 1] == opcode.opmap["YIELD_VALUE"]
+        _check(alone, function.__qualname__)
+        waits.append(at)
+    calls = ["CALL", *opcode._specializations["CALL"]]
+    return {
+        "group_aexit": outer, "group_inner": inner, "aexit_waits": waits[0], "inner_waits": waits[1], "futures_dict": futures.__dict__,
+        "GET_AWAITABLE": opcode.opmap["GET_AWAITABLE"], "CALL": bytes((opcode.opmap | opcode._specialized_opmap)[name] for name in calls),
+    }
+
+
 def bind():
     """Tells the native module what asyncio is made of; ImportError if it is not what it believes."""
     global _bound
@@ -166,8 +183,9 @@ def bind():
     for function, module, name in (
             (tasks.gather, tasks, "gather"), (tasks.create_task, tasks, "create_task"),
             (base_events.BaseEventLoop.create_task, base_events, "BaseEventLoop.create_task"),
-            (_call_soon, base_events, "BaseEventLoop.call_soon"),
+            (_call_soon, base_events, "BaseEventLoop.call_soon"), (base_events.BaseEventLoop.create_future, base_events, "BaseEventLoop.create_future"),
             (taskgroups.TaskGroup.create_task, taskgroups, "TaskGroup.create_task"),
+            (taskgroups.TaskGroup.__aexit__, taskgroups, "TaskGroup.__aexit__"), (taskgroups.TaskGroup._aexit, taskgroups, "TaskGroup._aexit"),
             (taskgroups.TaskGroup._on_task_done, taskgroups, "TaskGroup._on_task_done")):
         _check(is_stock(function, module, name), name)
     _check((asyncio.Future.__basicsize__, asyncio.Task.__basicsize__) == (112, 168), "the size of futures and tasks")
@@ -231,5 +249,5 @@ def _look(notes):
         "FutureIter": type(iterator), "set_result": vars(asyncio.Future)["set_result"], "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
         "call_soon": _call_soon, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _cendre.tasks_unhooked(_transparent),
-        "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes),
+        "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes), **_group_exit(),
     }

@@ -247,17 +247,7 @@ unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *
     // SAFETY: as for `call_function`.
     unsafe {
         if refcount::type_of(callable) != &raw mut ext::PyMethod_Type {
-            let Some(entry) = protocol::registered(callable) else { return Answer::Declined };
-            let answer = protocol::call(ts, callable, entry, args, n);
-            if !matches!(answer, Answer::Declined) && own != 0 {
-                // As a C function's arguments: its caller's until it has returned. What it raised stays as it is.
-                let raised = ffi::PyErr_GetRaisedException();
-                drop_owned(args, n, own);
-                if !raised.is_null() {
-                    ffi::PyErr_SetRaisedException(raised);
-                }
-            }
-            return answer;
+            return call_declared(ts, callable, args, n, own);
         }
         // A bound method: its object becomes the first argument.
         let method: *mut MethodObject = callable.cast();
@@ -270,6 +260,24 @@ unsafe fn call_other(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *
             return call_function(ts, function.cast(), args, n + 1, own << 1);
         }
         call_other(ts, function, args, n + 1, false, own << 1)
+    }
+}
+
+/// The awaited call of a callable that has declared itself; `args[-1]` is a scratch word.
+unsafe fn call_declared(ts: *mut ThreadState, callable: *mut PyObject, args: *mut *mut PyObject, n: usize, own: u64) -> Answer {
+    // SAFETY: as for `call_other`.
+    unsafe {
+        let Some(entry) = protocol::registered(callable) else { return Answer::Declined };
+        let answer = protocol::call(ts, callable, entry, args, n);
+        if !matches!(answer, Answer::Declined) && own != 0 {
+            // As a C function's arguments: its caller's until it has returned. What it raised stays as it is.
+            let raised = ffi::PyErr_GetRaisedException();
+            drop_owned(args, n, own);
+            if !raised.is_null() {
+                ffi::PyErr_SetRaisedException(raised);
+            }
+        }
+        answer
     }
 }
 
@@ -398,8 +406,13 @@ pub unsafe extern "C" fn await_call(
         }
         (*fr).instr_ptr = (*site).send;
         let answer = if refcount::type_of(callable) == &raw mut ffi::PyFunction_Type {
-            remember(site, callable.cast());
-            call_function(ts, callable.cast(), argv, nargs as usize, own)
+            if super::is_plain(callable.cast()) {
+                remember(site, callable.cast());
+                call_function(ts, callable.cast(), argv, nargs as usize, own)
+            } else {
+                // Somebody has replaced its vectorcall: asyncio's functions have native ones.
+                call_declared(ts, callable, argv, nargs as usize, own)
+            }
         } else {
             // Two words before the arguments are free when there is no `self`: word 0 and that of self.
             let room = argv.cast() >= Frame::stack_base(fr).add(2);
