@@ -2,7 +2,7 @@
 
 A *report* is a plain dict that JSON can hold:
 
-    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "tasks": {...}, "sites": [...], "functions": [...]}
+    {"pid": ..., "argv": [...], "owner": bool, "stats": {...}, "tasks": {...}, "sites": [...], "unknown": [...], "functions": [...]}
 
 where `functions` is what `cendre.jit.functions()` returns and `sites` what `tasks_sites` says of each gather and create_task. With `CENDRE_EXPLAIN=path` each process appends its report
 as one line when it ends through Python's own exit. The first process, the *owner*, empties the file when it starts;
@@ -29,6 +29,7 @@ def collect():
         "stats": native.stats(),
         "tasks": native.tasks_stats(),
         "sites": native.tasks_sites(),
+        "unknown": sorted(getattr(sys.modules.get("cendre.aio._stock"), "unknown", ())),
         "functions": [f for f in native.functions() if not f["file"].startswith(ours)],
     }
 
@@ -143,6 +144,8 @@ def _process(report, paint):
     if awaits:
         yield "  awaited calls: " + _await(*(sum(site[i] for site in awaits) for i in (1, 2, 3, 4)), ":")
     yield from _tasks(report.get("tasks") or {}, paint)
+    for name in report.get("unknown") or ():
+        yield (f"  asyncio.{name} is not the function that cendre knows (it was patched, or this is another release of Python): its own Python code runs")
     yield from _sites(report.get("sites") or [], paint)
 
     cold = 0

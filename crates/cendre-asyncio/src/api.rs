@@ -160,7 +160,7 @@ unsafe fn bound_from(dict: *mut PyObject) -> Result<Bound, Raised> {
             invalid_state: new_ref(item(dict, c"InvalidStateError")?),
             failed: new_ref(item(dict, c"failed")?),
             call_soon: new_ref(item(dict, c"call_soon")?),
-            call_soon_code: code(dict, c"call_soon")?,
+            call_soon_code: code(dict, c"call_soon_known")?,
             handle_cell: cell(item(dict, c"events_dict")?, c"Handle")?,
             handle_version: parts::version_of(handle),
             deque_append: append_of(class(dict, c"deque")?)?,
@@ -222,11 +222,14 @@ unsafe fn append_of(class: *mut PyTypeObject) -> Result<OneFunc, Raised> {
     }
 }
 
-/// The code object of a function of the dict.
+/// The code object of a function of the dict; None, which no function has, if there is None.
 unsafe fn code(dict: *mut PyObject, key: &CStr) -> Result<*mut PyObject, Raised> {
     // SAFETY: as for `item`.
     unsafe {
         let f = item(dict, key)?;
+        if f == ffi::Py_None() {
+            return Ok(f);
+        }
         if type_of(f) != &raw mut ffi::PyFunction_Type {
             return Err(raise(ffi::PyExc_TypeError, key));
         }
@@ -234,10 +237,10 @@ unsafe fn code(dict: *mut PyObject, key: &CStr) -> Result<*mut PyObject, Raised>
     }
 }
 
-unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
-    // SAFETY: the caller's dict; what is kept is held for ever. `_asyncio` is never unloaded.
+/// The qualified name of `_done_callback`, if its variables are the known ones.
+unsafe fn qualname_of_done(done: *mut PyObject) -> Result<*mut PyObject, Raised> {
+    // SAFETY: a code object; the answer is held for ever.
     unsafe {
-        let done = item(dict, c"gather_done")?;
         let free = ffi::PyObject_GetAttrString(done, c"co_freevars".as_ptr());
         if free.is_null() {
             return Err(Raised);
@@ -251,6 +254,16 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
         if !as_expected {
             return Err(raise(ffi::PyExc_ImportError, c"gather of this asyncio has other variables"));
         }
+        let qualname = ffi::PyObject_GetAttrString(done, c"co_qualname".as_ptr());
+        if qualname.is_null() { Err(Raised) } else { Ok(qualname) }
+    }
+}
+
+unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
+    // SAFETY: the caller's dict; what is kept is held for ever. `_asyncio` is never unloaded.
+    unsafe {
+        let done = item(dict, c"gather_done")?;
+        let qualname = if done == ffi::Py_None() { done } else { qualname_of_done(done)? };
         let module = item(dict, c"module")?;
         let state = state_words(module);
         let (place, made) = (number(dict, c"counter")?, number(dict, c"made")?);
@@ -260,12 +273,7 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
         let counter = state.as_ptr().add(place).cast_mut();
         // Nobody shall see that tasks were made to find it.
         *counter -= made as u64;
-        let qualname = ffi::PyObject_GetAttrString(done, c"co_qualname".as_ptr());
-        if qualname.is_null() {
-            return Err(Raised);
-        }
-        let gather = item(dict, c"gather")?;
-        let globals = (*gather.cast::<FunctionObject>()).func_globals;
+        let globals = item(dict, c"tasks_dict")?;
         // Not what some function has there now: it may be compiled already.
         let python = match cendre_runtime::env::python_vectorcall() {
             0 => return Err(raise(ffi::PyExc_ImportError, c"functions have no entry")),
@@ -284,11 +292,20 @@ unsafe fn fanout_from(dict: *mut PyObject) -> Result<Fanout, Raised> {
             loop_create_task: code(dict, c"loop_create_task")?,
             create_task: code(dict, c"create_task")?,
             eager_factory: new_ref(item(dict, c"eager_factory")?),
-            eager_factory_code: code(dict, c"eager_factory")?,
+            eager_factory_code: code(dict, c"eager_factory_known")?,
             group_create_task: code(dict, c"group_create_task")?,
             group_done: code(dict, c"group_done")?,
             group: class(dict, c"TaskGroup")?,
-            group_version: parts::version_of(class(dict, c"TaskGroup")?),
+            group_attributes: ffi::PyDict_Size((*class(dict, c"TaskGroup")?).tp_dict),
+            group_functions: [
+                (c"create_task", c"group_create_task"),
+                (c"_on_task_done", c"group_done"),
+                (c"__aexit__", c"group_aexit"),
+                (c"_aexit", c"group_inner"),
+            ]
+            .into_iter()
+            .map(|(name, key)| Ok((name, new_ref(item(dict, key)?))))
+            .collect::<Result<_, Raised>>()?,
             group_done_function: new_ref(item(dict, c"group_done")?),
             group_slots: group::slots_of(item(dict, c"sample")?),
             exit: exit_from(dict)?,
@@ -378,13 +395,18 @@ unsafe fn hook(b: Bound, dict: *mut PyObject) {
             (b"loop_create_task\0", fanout::loop_create_task),
             (b"group_create_task\0", group::create_task),
         ];
-        let others = [(b"group_done\0".as_slice(), parts::group_done as ffi::vectorcallfunc), (b"call_soon\0", parts::call_soon)];
+        let others = [(b"group_done\0".as_slice(), parts::group_done as ffi::vectorcallfunc), (b"call_soon_known\0", parts::call_soon)];
         state::set_bound(b);
         let function = |name: &[u8]| ffi::PyDict_GetItemString(dict, name.as_ptr().cast()).cast::<FunctionObject>();
-        makers::makers_are(makers.iter().map(|(name, entry)| (function(name), *entry)));
+        // What is None there is not asyncio's.
+        let known = |function: *mut FunctionObject| function.cast() != ffi::Py_None();
+        let makers = makers.iter().map(|(name, entry)| (function(name), *entry)).filter(|(function, _)| known(*function));
+        makers::makers_are(makers);
         makers::hook_makers(true);
         for (name, entry) in others {
-            makers::PyFunction_SetVectorcall(function(name), entry);
+            if known(function(name)) {
+                makers::PyFunction_SetVectorcall(function(name), entry);
+            }
         }
         (*(*iter).tp_as_async).am_send = Some(early::am_send);
         (*iter).tp_iternext = Some(early::iternext);

@@ -217,8 +217,7 @@ unsafe fn usual<'b>(b: &'b Bound, ls: *mut LoopState, exit: &Code, group: *mut P
     // SAFETY: live objects.
     unsafe {
         if type_of(group) != b.fanout.group
-            || b.fanout.group_version == 0
-            || (*b.fanout.group).tp_version_tag != b.fanout.group_version
+            || !group::is_as_bound(b)
             || !fanout::is_code(exit.functions[OUTER], exit.codes[OUTER])
             || !fanout::is_code(exit.functions[INNER], exit.codes[INNER])
         {

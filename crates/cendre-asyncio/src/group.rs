@@ -5,6 +5,7 @@
 use crate::fanout::{gives_coroutine, natural, new_task};
 use crate::future;
 use crate::layout::{ContextObj, FutureObj, state as fut_state};
+use crate::parts;
 use crate::queue;
 use crate::sites::{self, Kind};
 use crate::state::{self, Bound, GroupCall, GroupSlots, LoopState, NO_SLOT};
@@ -14,6 +15,7 @@ use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{ThreadState, ThreadStateImpl};
 use cendre_cpython::typeobject::{MANAGED_DICT_OFFSET, tp_flags};
+use cendre_runtime::Gil;
 use core::ffi::c_int;
 use core::ptr;
 
@@ -149,6 +151,41 @@ pub unsafe fn slots_of(sample: *mut PyObject) -> GroupSlots {
     }
 }
 
+/// Versions of `TaskGroup` that were looked at: with what `bind` has found, and with anything else.
+static SEEN: Gil<(core::ffi::c_uint, core::ffi::c_uint)> = Gil::new((0, 0));
+
+/// Whether the class has what it had when `bind` looked at it.
+#[inline(always)]
+pub unsafe fn is_as_bound(b: &Bound) -> bool {
+    // SAFETY: a class that is held for ever. The versions of classes are never 0, or there is none.
+    unsafe {
+        let version = (*b.fanout.group).tp_version_tag;
+        version != 0 && version == SEEN.get().0 || look_at_class(b, version)
+    }
+}
+
+#[inline(never)]
+unsafe fn look_at_class(b: &Bound, version: core::ffi::c_uint) -> bool {
+    // SAFETY: as above; its dict holds what is compared.
+    unsafe {
+        if version != 0 && version == SEEN.get().1 {
+            return false;
+        }
+        let dict = (*b.fanout.group).tp_dict;
+        let own = |(name, function): &(&core::ffi::CStr, *mut PyObject)| {
+            *function == ffi::Py_None() || ffi::PyDict_GetItemString(dict, name.as_ptr()) == *function
+        };
+        let same = ffi::PyDict_Size(dict) == b.fanout.group_attributes && b.fanout.group_functions.iter().all(own);
+        let version = parts::version_of(b.fanout.group);
+        if same {
+            SEEN.get().0 = version;
+        } else {
+            SEEN.get().1 = version;
+        }
+        same
+    }
+}
+
 /// `TaskGroup.create_task(self, coro)`.
 pub unsafe extern "C" fn create_task(
     function: *mut PyObject,
@@ -244,7 +281,7 @@ unsafe fn grouped(b: &Bound, group: *mut PyObject, coro: *mut PyObject) -> Optio
         {
             return None;
         }
-        if (*ls).parts && (*b.fanout.group).tp_version_tag != b.fanout.group_version {
+        if !is_as_bound(b) {
             return None;
         }
         let (parent, tasks) = (new_ref(parent), new_ref(tasks));

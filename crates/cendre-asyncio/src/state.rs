@@ -102,8 +102,9 @@ pub struct Fanout {
     pub group_done: *mut PyObject,
     /// `TaskGroup`, its dict, and the function `_on_task_done`.
     pub group: *mut PyTypeObject,
-    /// Its version as it was found.
-    pub group_version: core::ffi::c_uint,
+    /// How many attributes it had, and of these the functions that are done natively.
+    pub group_attributes: ffi::Py_ssize_t,
+    pub group_functions: Vec<(&'static core::ffi::CStr, *mut PyObject)>,
     pub group_done_function: *mut PyObject,
     /// Where a group's values lie inside it.
     pub group_slots: GroupSlots,

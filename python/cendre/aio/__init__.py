@@ -15,7 +15,7 @@ Invariant: tasks, futures and loops stay asyncio's own objects. Read docs/tasks.
 import asyncio
 
 from cendre import _cendre
-from cendre.aio import _loop
+from cendre.aio import _loop, _stock
 
 __all__ = ["install", "new_event_loop", "policy", "reset_stats", "run", "stats", "uninstall", "using"]
 
@@ -106,8 +106,10 @@ def run(main, *, policy=DEFAULT, budget=None, debug=None, loop_factory=None):
 
 
 def stats():
-    """Counters of this process: steps, children that ran early, and why others were not."""
-    return _cendre.tasks_stats()
+    """Counters of this process: steps, children that ran early, and why others were not. `functions_unknown`: so many of asyncio's functions have other code
+    than the one that native code was written after (a patch, another release of Python), and run as they are.
+    """
+    return _cendre.tasks_stats() | {"functions_unknown": len(_stock.unknown)}
 
 
 def reset_stats():

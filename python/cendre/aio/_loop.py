@@ -13,7 +13,7 @@ import weakref
 from asyncio import base_events
 
 from cendre import _cendre
-from cendre.aio import _probe
+from cendre.aio import _probe, _stock
 
 STATE = "_cendre_tasks"
 POLICY = "_cendre_policy"
@@ -89,9 +89,12 @@ def take_over(loop, policy, budget, depth, skipped):
         raise TypeError(refusal)
     _probe.bind()
     if not _patched:
+        if not _stock.is_known("run_once"):
+            raise TypeError("BaseEventLoop._run_once is not the one that cendre knows: it was patched, or this is another release of Python")
         _patched.append(True)
         base_events.BaseEventLoop._run_once = _run_once
-        _ours["call_soon"] = base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
+        if _stock.is_known("call_soon"):
+            _ours["call_soon"] = base_events.BaseEventLoop.call_soon = _cendre.tasks_call_soon(base_events.BaseEventLoop)
         base_events.BaseEventLoop._ready = _cendre.tasks_ready(base_events.BaseEventLoop)
     cls = type(loop)
     plain = _plain(loop)
@@ -110,20 +113,14 @@ def take_over(loop, policy, budget, depth, skipped):
 
 
 def _plain(loop):
-    """Which parts of a loop are `BaseEventLoop`'s own, as bits."""
+    """Which parts of a loop are `BaseEventLoop`'s own, and known, as bits."""
     cls = type(loop)
 
-    def own(*names):
-        return all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
-    return (own("call_soon", "_call_soon", "_check_closed", "_check_callback") | own("create_task", "get_debug", "is_running") << 1
-            | own("time") << 3 | own("create_future") << 5)
-
-
-def _is_stock(*names):
-    """Whether these methods of `BaseEventLoop` are asyncio's, or ours, and not what somebody has put in their place."""
-    found = vars(base_events.BaseEventLoop)
-    return all(found.get(name) is _ours.get(name, found) or _probe.is_stock(found.get(name), base_events, f"BaseEventLoop.{name}")
-               for name in names)
+    def own(part):
+        names = [name.rpartition(".")[2] for name in _stock.PARTS[part]]
+        return (all(getattr(cls, name) is getattr(base_events.BaseEventLoop, name) and name not in loop.__dict__ for name in names)
+                and _stock.is_known(part, _ours))
+    return own("call_soon") | (own("loop_create_task") and own("asks")) << 1 | own("time") << 3 | own("create_future") << 5
 
 
 def is_ordinary(loop):
@@ -135,9 +132,7 @@ def is_ordinary(loop):
 
 def take_parts(loop):
     """Without a policy: the parts of a running loop are done natively. Whether they are."""
-    plain = 0
-    if _is_stock("call_soon", "_call_soon", "_check_closed", "_check_callback", "get_debug"):
-        plain = _plain(loop) & (3 if _is_stock("create_task") else 1)
+    plain = _plain(loop) & 3 if _stock.is_known("asks") else 0
     # Also where it is nothing: what was so before may be so no more.
     if not _cendre.tasks_parts(loop, plain) or not plain & 1:
         return False

@@ -12,6 +12,7 @@ import types
 from asyncio import base_events, events, exceptions, futures, taskgroups, tasks
 
 from cendre import _cendre
+from cendre.aio import _stock
 
 _bound = False
 _call_soon = base_events.BaseEventLoop.call_soon
@@ -93,12 +94,6 @@ def _check(condition, what):
         raise ImportError(f"cendre: tasks cannot be stepped natively here: in this Python {what} differs")
 
 
-def is_stock(function, module, name):
-    """Whether this is the module's own function, and not one that somebody has put in its place."""
-    return (type(function) is types.FunctionType and function.__globals__ is module.__dict__ and function.__code__.co_qualname == name
-            and function.__code__.co_filename == module.__file__)
-
-
 def _check_future(future, what):
     words = _cendre.tasks_peek(future)
     for place, name in enumerate(_HEAD, 2):
@@ -144,21 +139,31 @@ def _counter(notes):
 
 
 def _fanout(notes):
-    """The functions that are done natively, and what they use."""
-    done, = [c for c in tasks.gather.__code__.co_consts if isinstance(c, types.CodeType) and c.co_name == "_done_callback"]
-    sample = taskgroups.TaskGroup()
-    for name in vars(sample).copy():
-        setattr(sample, name, object())
+    """The functions that are done natively, where they are asyncio's (else None), and what they use."""
+    def known(part, function):
+        return function if _stock.is_known(part) else None
+
+    done = sample = None
+    if _stock.is_known("gather"):
+        done, = [c for c in tasks.gather.__code__.co_consts if isinstance(c, types.CodeType) and c.co_name == "_done_callback"]
+    if _stock.is_known("group"):
+        sample = taskgroups.TaskGroup()
+        for name in vars(sample).copy():
+            setattr(sample, name, object())
     return {
-        "sample": sample, "gather": tasks.gather, "gather_done": done, "create_task": tasks.create_task, "eager_factory": tasks.eager_task_factory,
-        "loop_create_task": base_events.BaseEventLoop.create_task, "TaskGroup": taskgroups.TaskGroup,
-        "group_create_task": taskgroups.TaskGroup.create_task, "group_done": taskgroups.TaskGroup._on_task_done,
-        "tasks_dict": tasks.__dict__, "ensure_future": tasks.ensure_future, "deque": collections.deque, **_counter(notes),
+        "sample": sample, "gather": known("gather", tasks.gather), "gather_done": done, "create_task": known("create_task", tasks.create_task),
+        "eager_factory": tasks.eager_task_factory, "eager_factory_known": known("eager_factory", tasks.eager_task_factory),
+        "loop_create_task": known("loop_create_task", base_events.BaseEventLoop.create_task), "TaskGroup": taskgroups.TaskGroup,
+        "group_create_task": known("group_create_task", taskgroups.TaskGroup.create_task),
+        "group_done": known("group_done", vars(taskgroups.TaskGroup).get("_on_task_done")),
+        "tasks_dict": tasks.__dict__, "futures_dict": futures.__dict__, "ensure_future": tasks.ensure_future, "deque": collections.deque, **_counter(notes),
     }
 
 
 def _group_exit():
     """How a `TaskGroup` ends, and where its two coroutines stand while it waits: behind the one SEND of each."""
+    if not _stock.is_known("group_exit") or not _stock.is_known("group"):
+        return {"group_aexit": None, "group_inner": None}
     outer, inner = taskgroups.TaskGroup.__aexit__, taskgroups.TaskGroup._aexit
     waits = []
     for function in (outer, inner):
@@ -169,7 +174,7 @@ def _group_exit():
         waits.append(at)
     calls = ["CALL", *opcode._specializations["CALL"]]
     return {
-        "group_aexit": outer, "group_inner": inner, "aexit_waits": waits[0], "inner_waits": waits[1], "futures_dict": futures.__dict__,
+        "group_aexit": outer, "group_inner": inner, "aexit_waits": waits[0], "inner_waits": waits[1],
         "GET_AWAITABLE": opcode.opmap["GET_AWAITABLE"], "CALL": bytes((opcode.opmap | opcode._specialized_opmap)[name] for name in calls),
     }
 
@@ -180,14 +185,7 @@ def bind():
     if _bound:
         return
     _check(asyncio.Task.__module__ == "_asyncio" and asyncio.Future.__module__ == "_asyncio", "asyncio.Task")
-    for function, module, name in (
-            (tasks.gather, tasks, "gather"), (tasks.create_task, tasks, "create_task"),
-            (base_events.BaseEventLoop.create_task, base_events, "BaseEventLoop.create_task"),
-            (_call_soon, base_events, "BaseEventLoop.call_soon"), (base_events.BaseEventLoop.create_future, base_events, "BaseEventLoop.create_future"),
-            (taskgroups.TaskGroup.create_task, taskgroups, "TaskGroup.create_task"),
-            (taskgroups.TaskGroup.__aexit__, taskgroups, "TaskGroup.__aexit__"), (taskgroups.TaskGroup._aexit, taskgroups, "TaskGroup._aexit"),
-            (taskgroups.TaskGroup._on_task_done, taskgroups, "TaskGroup._on_task_done")):
-        _check(is_stock(function, module, name), name)
+    _check(_stock.is_known("handle"), "how handles are made and run")
     _check((asyncio.Future.__basicsize__, asyncio.Task.__basicsize__) == (112, 168), "the size of futures and tasks")
     notes = _Notes()
     loop_before = events._get_running_loop()
@@ -248,6 +246,6 @@ def _look(notes):
         "Future": asyncio.Future, "Task": asyncio.Task, "GatheringFuture": tasks._GatheringFuture,
         "FutureIter": type(iterator), "set_result": vars(asyncio.Future)["set_result"], "StepWrapper": type(step), "Handle": events.Handle, "wakeup": wakeup,
         "CancelledError": exceptions.CancelledError, "InvalidStateError": exceptions.InvalidStateError,
-        "call_soon": _call_soon, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _cendre.tasks_unhooked(_transparent),
+        "call_soon": _call_soon, "call_soon_known": _call_soon if _stock.is_known("call_soon") else None, "events_dict": events.__dict__, "failed": _failed, "internal": _callbacks(), "marker": _Marker(), "transparent": _cendre.tasks_unhooked(_transparent),
         "SEND": opcode.opmap["SEND"], "SEND_GEN": opcode._specialized_opmap["SEND_GEN"], **_fanout(notes), **_group_exit(),
     }
