@@ -247,3 +247,54 @@ print(taken(g, lambda: next(g), numbers), taken(h, lambda: h.send(None), numbers
 def test_a_cold_generator_is_looked_at_again():
     """That its code is not compiled is believed for some steps, not for ever."""
     assert support.python(COLD_STEPS, CENDRE_THRESHOLD="1000000").strip() == "(0, True) (500, True) (0, True) (0, True)"
+
+
+SHORT = """
+import opcode, sys, time
+ENTER = opcode._specialized_opmap.get("ENTER_EXECUTOR") or opcode.opmap["ENTER_EXECUTOR"]
+def short(x):
+    return x + 1
+def long(n):
+    x = 0
+    for _ in range(n): x = short(x)
+    return x
+def entered(f): return ENTER in f.__code__._co_code_adaptive[::2]
+def tool(kind):
+    seen = []
+    m = sys.monitoring
+    def start(*_): seen.append("start")
+    def trace(frame, event, arg):
+        if frame.f_code is short.__code__: seen.append(event)
+    m.use_tool_id(3, "t")
+    m.register_callback(3, m.events.PY_START, start)
+    if kind == "local": m.set_local_events(3, short.__code__, m.events.PY_START)
+    if kind == "global": m.set_events(3, m.events.PY_START)
+    if kind == "profile": sys.setprofile(trace)
+    got = long(3)
+    sys.setprofile(None)
+    m.set_local_events(3, short.__code__, 0)
+    m.set_events(3, 0)
+    m.free_tool_id(3)
+    # That of `long` counts too under global events.
+    return got, seen
+# The sampler's work, without waiting for it: short code is seen alone first, then in the loop.
+deadline = time.monotonic() + 60
+while jit and not (jit.is_compiled(short) and jit.is_compiled(long)):
+    for _ in range(1000): short(1)
+    long(20000)
+    assert time.monotonic() < deadline, "never compiled"
+executors = jit and jit.stats()["entries"] == "executor"
+assert not executors or entered(long) and not entered(short), (entered(long), entered(short))
+for _ in range(2):
+    print(long(1000), [tool(kind) for kind in ("local", "global", "profile", "none")])
+short(1)        # takes the tools' instructions out
+if jit:
+    jit.compile(short)
+    assert not executors or entered(short)
+print(short(5), long(10), tool("local"))
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_short_functions_are_called_by_machine_code_only_and_tools_see_them(entries):
+    support.same(SHORT, entries=entries, CENDRE_THRESHOLD="2")

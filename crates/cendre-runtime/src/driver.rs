@@ -214,7 +214,8 @@ pub unsafe fn compile(subject: Subject) -> Result<(), String> {
                 done
             })?;
         } else if entries::kind() == entries::Kind::Executor && !executor::is_in(record) {
-            // Tools had them taken out.
+            // Tools had them taken out, or they were not worth it.
+            (*record).for_machine_code = false;
             entries::install(record);
         }
         if !subject.func.is_null() {

@@ -25,6 +25,9 @@ const RISE_NS: u64 = 2_000_000_000;
 const GUESS_NS_PER_UNIT: u64 = 25_000;
 /// What leaving machine code loses, in nanoseconds: the way out, and some of the rest of the function.
 const LEAVE_NS: u64 = 2_000;
+/// Instructions from which entering a function without loops from the interpreter pays: the way in and out costs as much as machine code saves in so many,
+/// and what it takes of the cache of instructions comes on top.
+const WORTH_ENTERING: usize = 24;
 /// One sample, in nanoseconds.
 const SAMPLE_NS: u64 = 1_000_000;
 
@@ -83,6 +86,11 @@ pub fn counts(place: Place, runs_once: bool, in_loop: bool, threshold: u32) -> b
 /// How much a sample counts.
 pub fn weight(running: bool, in_loop: bool) -> u32 {
     if running && in_loop { LOOP_HEAT } else { 1 }
+}
+
+/// Whether a function is to be entered from the interpreter too, not from machine code alone.
+pub fn worth_entering(instructions: usize, has_loops: bool) -> bool {
+    has_loops || instructions >= WORTH_ENTERING
 }
 
 /// What compiling costs here: learned from what was compiled.
@@ -175,6 +183,11 @@ mod tests {
     #[test]
     fn loops_get_hot_sooner() {
         assert!(weight(true, true) > weight(true, false) && weight(false, true) == 1);
+    }
+
+    #[test]
+    fn short_functions_are_entered_for_their_loops_only() {
+        assert!(!worth_entering(5, false) && worth_entering(5, true) && worth_entering(100, false));
     }
 
     #[test]

@@ -13,10 +13,13 @@ use crate::driver::{self, Subject};
 use crate::entries;
 use crate::env::{self, PlainEnv};
 use crate::facts;
+use crate::generators;
+use crate::hotness;
 use crate::kept::Kept;
 use crate::record::{self, CodeRecord, State};
 use crate::stats::{self, Counter};
 use crate::trial;
+use cendre_bytecode::Opcode;
 use cendre_bytecode::facts::CodeFacts;
 use cendre_codegen::Compiled;
 use cendre_cpython::ffi::{self, PyObject};
@@ -195,8 +198,13 @@ impl Job {
             if again {
                 stats::count(Counter::Recompiled);
             }
-            let units = cendre_bytecode::decode(&self.code.code, &cendre_bytecode::decode::no_executors);
-            stats::add(Counter::Instructions, units.map_or(0, |u| u.len() as u64));
+            let units = cendre_bytecode::decode(&self.code.code, &cendre_bytecode::decode::no_executors).unwrap_or_default();
+            stats::add(Counter::Instructions, units.len() as u64);
+            let has_loops = units.iter().any(|i| i.base == Opcode::JumpBackward);
+            (*record).for_machine_code = config.threshold > 1
+                && !(*record).on_demand
+                && self.code.flags & generators::ANY_GENERATOR as u32 == 0
+                && !hotness::worth_entering(units.len(), has_loops);
             stats::add(Counter::IrInstructions, compiled.ir_instructions.into());
             entries::install(record);
             self.foreground_ns += compiler::thread_ns() - start;

@@ -79,6 +79,8 @@ pub struct CodeRecord {
     pub job: u64,
     /// Somebody asked to compile it: then it is also compiled again at once, not by the thread.
     pub on_demand: bool,
+    /// So short that the way in from the interpreter costs more than machine code saves: only machine code calls its body.
+    pub for_machine_code: bool,
     pub raises: u64,
     /// Calls that machine code began, where they are counted ([`crate::config::Config::explain`]).
     pub calls: u64,
@@ -215,6 +217,7 @@ pub unsafe fn find_or_make(code: *mut CodeObject) -> *mut CodeRecord {
             heat: Heat::default(),
             job: 0,
             on_demand: false,
+            for_machine_code: false,
             raises: 0,
             calls: 0,
             reason: String::new(),
@@ -324,6 +327,8 @@ impl CodeRecord {
             }
             let lasting = match entries::kind() {
                 entries::Kind::Vectorcall => !entries::vectorcall::tools_in_use(),
+                // It has no executors, so it is as with the other way in.
+                _ if self.for_machine_code => !entries::vectorcall::tools_in_use(),
                 _ => self.executors.iter().any(|e| (**e).body.is_some()),
             };
             if lasting {

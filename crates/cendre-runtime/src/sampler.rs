@@ -339,7 +339,7 @@ unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> Option<bool> {
 /// Compiled, but its executors were taken out when tools changed, and they may come back now.
 unsafe fn is_out(record: *mut CodeRecord, breaker: usize) -> bool {
     // SAFETY: the record's code runs.
-    unsafe { entries::kind() == Kind::Executor && !executor::is_in(record) && (*record).may_run(breaker) }
+    unsafe { entries::kind() == Kind::Executor && !(*record).for_machine_code && !executor::is_in(record) && (*record).may_run(breaker) }
 }
 
 #[cfg(test)]

@@ -241,6 +241,10 @@ pub unsafe fn install_all(record: *mut CodeRecord) {
             // Not run since tools changed: its RESUME has to instrument it first. The sampler comes back.
             return;
         }
+        if (*record).for_machine_code {
+            (*record).look_again(breaker);
+            return;
+        }
         let Some(artifact) = &(*record).artifact else { return };
         let (body, entries) = (Some(artifact.body()), artifact.entries.clone());
         for (unit, entry, skip) in sites(code) {

@@ -417,7 +417,11 @@ unsafe extern "C" fn audit(event: *const c_char, args: *mut PyObject, _: *mut c_
         let event = CStr::from_ptr(event);
         let watches =
             event == c"sys.settrace" || event == c"sys.setprofile" || (event == c"sys.monitoring.register_callback" && !is_ours(args));
-        if watches && gil::is_main(ThreadState::current()) && entries::kind() == Kind::Vectorcall {
+        if watches && gil::is_main(ThreadState::current()) && entries::kind() == Kind::Executor {
+            for r in record::all().into_iter().filter(|r| (**r).for_machine_code) {
+                (*r).version = !0;
+            }
+        } else if watches && gil::is_main(ThreadState::current()) && entries::kind() == Kind::Vectorcall {
             let w = WRAPPED.get();
             let functions: Vec<_> = w.functions.iter().flat_map(|t| t.keys().copied()).collect();
             w.paused.extend(&functions);
