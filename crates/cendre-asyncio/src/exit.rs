@@ -325,9 +325,9 @@ unsafe fn new_future(b: &Bound, ls: *mut LoopState) -> *mut PyObject {
 
 /// asyncio's coroutine of one of the two functions, as it stands while it waits for `receiver` (taken), or null with an exception set.
 unsafe fn waiting(b: &Bound, exit: &Code, which: usize, group: *mut PyObject, receiver: *mut PyObject) -> *mut PyObject {
+    #[expect(clippy::indexing_slicing, reason = "one of two")]
     // SAFETY: a function of this code, whose call builds the coroutine and runs nothing else. While it waits its stack holds what it waits for, and its
     // locals are the arguments and the one that was set to None.
-    #[expect(clippy::indexing_slicing, reason = "one of two")]
     unsafe {
         let none = ffi::Py_None();
         let args = [group, none, none, none];

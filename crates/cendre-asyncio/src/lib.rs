@@ -21,6 +21,7 @@
 
 pub mod api;
 mod attrs;
+mod bind;
 mod clock;
 mod eager;
 mod early;
