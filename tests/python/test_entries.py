@@ -544,3 +544,27 @@ def test_cpythons_own_jit_is_foreseen_at_the_start(options, jit, outcome):
     out = subprocess.run([sys.executable, *options, "-c", FROM_THE_START], capture_output=True, text=True, check=True,
                          env={**os.environ, "CENDRE": "1", "CENDRE_THRESHOLD": "1000000", "PYTHON_JIT": jit}, timeout=60)
     assert out.stdout.strip() == outcome
+
+
+@pytest.mark.parametrize("mode", ["warm", "first"])
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_any_number_of_entries(entries, mode):
+    """A body with few entries compares their numbers, one with many has a table: each is found."""
+    support.same("""
+        def make(n):
+            space = {}
+            exec("def f(x):\\n" + "".join(f"    x += (yield x * {k}) or {k}\\n" for k in range(n)) + "    return x", space)
+            return space["f"]
+        def run(f, values):
+            g, out = f(3), []
+            try:
+                out.append(next(g))
+                for v in values: out.append(g.send(v))
+            except StopIteration as stop: out.append(stop.value)
+            return out
+        for n in range(1, 12):
+            f = make(n)
+            for i in range(40): run(f, range(20))
+            if jit: jit.compile(f)
+            print(n, run(f, range(20)), run(f, [None] * 20))
+        """, mode=mode, entries=entries)

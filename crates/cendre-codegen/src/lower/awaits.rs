@@ -392,14 +392,6 @@ impl Lower<'_> {
         self.store(more, ts, o.ts_py_recursion_remaining);
     }
 
-    /// Counts references to an object that is not immortal.
-    fn add_to_count(&mut self, object: ir::Value, n: i64) {
-        let offset = self.env.offsets().ob_refcnt;
-        let count = self.load32(object, offset);
-        let sum = self.b.ins().iadd_imm_s(count, n);
-        self.store(sum, object, offset);
-    }
-
     fn add_to_word(&mut self, base: ir::Value, offset: i32, n: i64) {
         let word = self.load(base, offset);
         let sum = self.b.ins().iadd_imm_s(word, n);

@@ -7,7 +7,7 @@
 use super::{Lower, Ret, bad};
 use crate::CodegenError;
 use cendre_ir::{Imm, InstData, Kinds, Op};
-use cranelift_codegen::ir::{self, InstBuilder, condcodes::IntCC, types};
+use cranelift_codegen::ir::{self, InstBuilder, MemFlagsData, condcodes::IntCC, types};
 
 /// `PY_VECTORCALL_ARGUMENTS_OFFSET`
 const OFFSET_FLAG: i64 = i64::MIN;
@@ -53,17 +53,12 @@ impl Lower<'_> {
         }
     }
 
-    fn eval_breaker(&mut self) -> ir::Value {
-        let (ts, offset) = (self.ts, self.env.offsets().ts_eval_breaker);
-        self.load(ts, offset)
-    }
-
-    /// Did instrumentation change since the body was entered? The version counts up from bit 8; its lower half cannot come round
+    /// Did instrumentation change since the body was entered? The version counts up from bit 8, above the events; its lower half cannot come round
     /// within one activation.
     pub(super) fn version_changed(&mut self) -> ir::Value {
         let (ts, offset) = (self.ts, self.env.offsets().ts_eval_breaker);
         let now = self.load32(ts, offset + 1);
-        let version = self.short_version;
+        let version = self.version;
         self.b.ins().icmp(IntCC::NotEqual, now, version)
     }
 
@@ -242,10 +237,13 @@ impl Lower<'_> {
         let leave = self.leave_exit(i)?;
         let raise = self.raise_exit(i)?;
         let (events, done) = (self.cold_block(), self.new_block());
-        let word = self.eval_breaker();
+        let (ts, offset) = (self.ts, self.env.offsets().ts_eval_breaker);
+        let pending = self.b.ins().uload8(types::I32, MemFlagsData::trusted(), ts, offset);
+        let now = self.load32(ts, offset + 1);
         let version = self.version;
-        let quiet = self.b.ins().icmp(IntCC::Equal, word, version);
-        self.b.ins().brif(quiet, done, &[], events, &[]);
+        let changed = self.b.ins().bxor(now, version);
+        let something = self.b.ins().bor(changed, pending);
+        self.b.ins().brif(something, events, &[], done, &[]);
         self.b.switch_to_block(events);
         self.set_instr_ptr(state.unit);
         self.sync_stale(&state)?;

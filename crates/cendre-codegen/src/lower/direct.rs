@@ -248,7 +248,7 @@ impl Lower<'_> {
             let word = self.load(base, locals + 8 * n as i32);
             all = self.b.ins().band(all, word);
         }
-        let tagged = self.b.ins().band_imm_s(all, 1);
+        let tagged = self.tag(all);
         let (owned, next) = (self.new_block(), self.new_block());
         self.b.ins().brif(tagged, next, &[], owned, &[]);
         self.b.switch_to_block(owned);

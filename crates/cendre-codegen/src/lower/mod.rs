@@ -23,6 +23,9 @@ use cranelift_codegen::isa::TargetIsa;
 use cranelift_frontend::{FunctionBuilder, FunctionBuilderContext, Switch, Variable};
 use exits::ExitKey;
 
+/// So many entries beside the first are told apart by comparisons: each takes nine bytes, a jump table with its bounds sixty and an indirect jump.
+const FEW_ENTRIES: usize = 6;
+
 /// Signature kinds of helper results.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Debug)]
 pub(crate) enum Ret {
@@ -48,10 +51,8 @@ pub(crate) struct Lower<'a> {
     blocks: Vec<ir::Block>,
     pub ts: ir::Value,
     pub fr: ir::Value,
-    /// The eval breaker word with the events masked out, as it was at entry.
+    /// The lower half of the version that stands above the events in the eval breaker, as it was at entry.
     pub version: ir::Value,
-    /// The lower half of the version that stands above the events in that word.
-    short_version: ir::Value,
     /// Not zero: a number may be returned unboxed.
     takes_numbers: ir::Value,
     /// The caller awaits the result.
@@ -116,15 +117,12 @@ pub(crate) fn lower(
     b.append_block_params_for_function_params(prologue);
     b.switch_to_block(prologue);
     let (ts, fr, at) = (b.block_params(prologue)[0], b.block_params(prologue)[1], b.block_params(prologue)[2]);
-    let word = b.ins().load(types::I64, MemFlagsData::trusted(), ts, env.offsets().ts_eval_breaker);
-    let version = b.ins().band_imm_s(word, !0xff);
-    let short = b.ins().ushr_imm_u(word, 8);
-    let short_version = b.ins().ireduce(types::I32, short);
+    let version = b.ins().load(types::I32, MemFlagsData::trusted(), ts, env.offsets().ts_eval_breaker + 1);
     let flags = b.ins().ushr_imm_u(at, 32);
     let takes_numbers = b.ins().band_imm_s(flags, tag::TAKES_NUMBERS >> 32);
     let is_awaited = b.ins().ushr_imm_u(at, i64::from(tag::AWAITED.trailing_zeros()));
     let is_awaited = b.ins().ireduce(types::I8, is_awaited);
-    let at = b.ins().band_imm_s(at, 0xffff_ffff);
+    let at = b.ins().ireduce(types::I32, at);
     let asked = f.blocks.iter().flat_map(|x| &x.insts).any(|i| f.insts[i.index()].op == Op::Looked);
     let looked = asked.then(|| {
         let looked = b.declare_var(types::I8);
@@ -142,7 +140,6 @@ pub(crate) fn lower(
         ts,
         fr,
         version,
-        short_version,
         takes_numbers,
         is_awaited,
         looked,
@@ -195,11 +192,25 @@ impl Lower<'_> {
         let others = self.b.create_block();
         self.b.ins().brif(at, others, &[], first, &[]);
         self.b.switch_to_block(others);
-        let mut switch = Switch::new();
-        for (i, entry) in self.f.entries.iter().enumerate().skip(1) {
-            switch.set_entry(i as u128, self.blocks[entry.block.index()]);
+        let rest = self.f.entries.get(1..).unwrap_or_default();
+        match rest {
+            [compared @ .., last] if rest.len() <= FEW_ENTRIES => {
+                for (i, entry) in compared.iter().enumerate() {
+                    let here = self.b.ins().icmp_imm_s(IntCC::Equal, at, i as i64 + 1);
+                    let next = self.b.create_block();
+                    self.b.ins().brif(here, self.blocks[entry.block.index()], &[], next, &[]);
+                    self.b.switch_to_block(next);
+                }
+                self.b.ins().jump(self.blocks[last.block.index()], &[]);
+            }
+            _ => {
+                let mut switch = Switch::new();
+                for (i, entry) in rest.iter().enumerate() {
+                    switch.set_entry(i as u128 + 1, self.blocks[entry.block.index()]);
+                }
+                switch.emit(&mut self.b, at, first);
+            }
         }
-        switch.emit(&mut self.b, at, first);
         self.count(calls, first, body);
     }
 

@@ -38,16 +38,32 @@ impl Lower<'_> {
         self.b.ins().bor_imm_s(o, 1)
     }
 
-    /// New reference to an object that is not null.
-    pub fn incref(&mut self, o: ir::Value) {
+    /// The count of an object, to compare.
+    fn count_of(&mut self, o: ir::Value) -> ir::Value {
+        self.load32(o, self.env.offsets().ob_refcnt)
+    }
+
+    /// Adds to a count in memory, of an object that is not immortal. Loaded for this alone it is one instruction of three bytes; with the count that was compared it
+    /// would be a sum in a register, with a wide constant, and a store.
+    pub fn add_to_count(&mut self, o: ir::Value, n: i64) {
         let offset = self.env.offsets().ob_refcnt;
         let count = self.load32(o, offset);
+        let sum = self.b.ins().iadd_imm_s(count, n);
+        self.store(sum, o, offset);
+    }
+
+    /// New reference to an object that is not null.
+    pub fn incref(&mut self, o: ir::Value) {
         let (mortal, done) = (self.new_block(), self.new_block());
+        self.incref_in(o, mortal, done);
+    }
+
+    fn incref_in(&mut self, o: ir::Value, mortal: ir::Block, done: ir::Block) {
+        let count = self.count_of(o);
         let immortal = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, count, 0);
         self.b.ins().brif(immortal, done, &[], mortal, &[]);
         self.b.switch_to_block(mortal);
-        let more = self.b.ins().iadd_imm_s(count, 1);
-        self.store(more, o, offset);
+        self.add_to_count(o, 1);
         self.jump(done, &[]);
         self.b.switch_to_block(done);
     }
@@ -69,20 +85,22 @@ impl Lower<'_> {
     /// Drops a reference; `dealloc` runs out of line. `mortal`: the object is known not to be immortal.
     /// `state`: what must be current while a finaliser runs; `None` where none can run or all is current already.
     pub fn decref(&mut self, o: ir::Value, mortal: bool, state: Option<&FrameState>) -> Result<(), CodegenError> {
-        let offset = self.env.offsets().ob_refcnt;
         let done = self.new_block();
-        let count = self.load32(o, offset);
+        let count = self.count_of(o);
         if !mortal {
             let counted = self.new_block();
             let immortal = self.b.ins().icmp_imm_s(IntCC::SignedLessThan, count, 0);
             self.b.ins().brif(immortal, done, &[], counted, &[]);
             self.b.switch_to_block(counted);
         }
-        let less = self.b.ins().iadd_imm_s(count, -1);
-        self.store(less, o, offset);
         let dead = self.cold_block();
-        self.b.ins().brif(less, done, &[], dead, &[]);
+        let last = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
+        self.branch_if(last, dead);
+        self.add_to_count(o, -1);
+        self.jump(done, &[]);
         self.b.switch_to_block(dead);
+        let none = self.b.ins().iconst(types::I32, 0);
+        self.store(none, o, self.env.offsets().ob_refcnt);
         let looks = self.looked.filter(|_| state.is_some_and(|s| s.resume != FrameState::PLAIN));
         if let Some(state) = state {
             if !state.stale.is_empty() || looks.is_some() {
@@ -153,6 +171,12 @@ impl Lower<'_> {
         Ok(())
     }
 
+    /// A word's tag as a truth value: of a byte the machine's test is short.
+    pub fn tag(&mut self, word: ir::Value) -> ir::Value {
+        let low = self.b.ins().ireduce(types::I8, word);
+        self.b.ins().band_imm_s(low, 1)
+    }
+
     /// The object in a slot; null if unbound.
     pub fn slot_object(&mut self, offset: i32) -> ir::Value {
         let fr = self.fr;
@@ -167,7 +191,7 @@ impl Lower<'_> {
         self.store(word, fr, offset);
         // Tag 1: unbound, borrowed or immortal; nothing to drop.
         let (owned, done) = (self.new_block(), self.new_block());
-        let tagged = self.b.ins().band_imm_s(old, 1);
+        let tagged = self.tag(old);
         self.b.ins().brif(tagged, done, &[], owned, &[]);
         self.b.switch_to_block(owned);
         self.decref(old, true, Some(state))?;
@@ -283,15 +307,13 @@ impl Lower<'_> {
     /// The owned reference in a word that is taken out of memory: a tag-1 word owns none, so make one.
     pub fn take_word(&mut self, word: ir::Value) -> ir::Value {
         let o = self.b.ins().band_imm_s(word, !1);
-        let (borrowed, some, done) = (self.new_block(), self.new_block(), self.new_block());
-        let tag = self.b.ins().band_imm_s(word, 1);
-        self.b.ins().brif(tag, borrowed, &[], done, &[]);
+        let (borrowed, some, mortal, done) = (self.cold_block(), self.cold_block(), self.cold_block(), self.new_block());
+        let tagged = self.tag(word);
+        self.b.ins().brif(tagged, borrowed, &[], done, &[]);
         self.b.switch_to_block(borrowed);
         self.b.ins().brif(o, some, &[], done, &[]);
         self.b.switch_to_block(some);
-        self.incref(o);
-        self.jump(done, &[]);
-        self.b.switch_to_block(done);
+        self.incref_in(o, mortal, done);
         o
     }
 
@@ -317,7 +339,7 @@ impl Lower<'_> {
         let o = *self.env.offsets();
         let slow = self.cold_block();
         let word = self.load(fr, offset);
-        let tagged = self.b.ins().band_imm_s(word, 1);
+        let tagged = self.tag(word);
         self.branch_if(tagged, slow);
         let count = self.load32(word, o.ob_refcnt);
         let only = self.b.ins().icmp_imm_s(IntCC::Equal, count, 1);
