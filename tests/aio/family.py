@@ -81,11 +81,13 @@ class Loop(world.Loop):
         try:
             super()._run_once()
         except BaseException as error:
-            # By the traceback an interrupt keeps what was taken last, and nothing else that only frames of a loop in Python hold.
+            # By the traceback an interrupt keeps what was taken last, and nothing else that only frames of a loop in Python hold. An interrupt that is
+            # raised again has the frames of this function from before in its traceback: they keep what was taken last then.
             last = self.last  # noqa: F841
             traceback = error.__traceback__.tb_next
             while traceback:
-                if traceback.tb_frame.f_code.co_filename in (__file__, events.__file__, asyncio.base_events.__file__):
+                code = traceback.tb_frame.f_code
+                if code.co_filename in (__file__, events.__file__, asyncio.base_events.__file__) and code is not Loop._run_once.__code__:
                     traceback.tb_frame.clear()
                 traceback = traceback.tb_next
             raise

@@ -82,6 +82,14 @@ def test_what_an_interrupt_keeps_alive(seed):
     assert any("unhandled" in entry for entry in trace)
 
 
+def test_what_an_interrupt_that_is_raised_again_keeps_alive():
+    """The second task that gets it is kept by the frame of the loop that the first time has left in its traceback: nobody reports it."""
+    program = programs.program(random.Random(190541742387), 14)
+    assert compare.difference(program, "family") is None
+    trace = world.execute(program, lambda loop: aio.install(loop, policy="family", budget=1.0))
+    assert sum("out of the loop" in entry for entry in trace) > 2 and not any("unhandled" in entry for entry in trace)
+
+
 _NUMBERS = re.compile(r"Task\+\d+|\bctx\d+|\be\d+\b")
 
 
