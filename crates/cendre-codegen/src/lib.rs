@@ -7,6 +7,7 @@
 
 mod attr_front;
 mod code;
+mod cold;
 mod env;
 mod exit_table;
 mod fault;
@@ -158,6 +159,7 @@ pub fn compile(func: &Function, env: &dyn Env) -> Result<Compiled, CodegenError>
             eprintln!("{func}");
         }
         let lower::Lowered { exits, table, targets } = lower::lower(func, env, isa.as_ref(), &mut context.func, builder_context)?;
+        cold::spread(&mut context.func);
         if std::env::var_os("CENDRE_DUMP_CLIF").is_some() {
             eprintln!("{}", context.func.display());
         }

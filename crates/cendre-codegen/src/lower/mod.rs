@@ -365,7 +365,8 @@ impl Lower<'_> {
     /// Calls an address.
     pub fn call_address(&mut self, address: ir::Value, args: &[ir::Value], ret: Ret) -> Vec<ir::Value> {
         let sig = self.signature(args, ret);
-        let call = self.b.ins().call_indirect(sig, address, args);
+        let args = self.copies(args);
+        let call = self.b.ins().call_indirect(sig, address, &args);
         self.b.inst_results(call).to_vec()
     }
 
@@ -389,8 +390,15 @@ impl Lower<'_> {
                 f
             }
         };
-        let call = self.b.ins().call(func, args);
+        let args = self.copies(args);
+        let call = self.b.ins().call(func, &args);
         self.b.inst_results(call).to_vec()
+    }
+
+    /// The arguments with copies of those that live as long as the function. A call wants each in the register of its place, and the register
+    /// allocator splits the life of a value that is wanted so into smallest pieces, which it loads anew for nearly every use.
+    fn copies(&mut self, args: &[ir::Value]) -> Vec<ir::Value> {
+        args.iter().map(|&a| if a == self.ts || a == self.fr { self.b.ins().iadd_imm_s(a, 0) } else { a }).collect()
     }
 
     fn signature(&mut self, args: &[ir::Value], ret: Ret) -> ir::SigRef {
