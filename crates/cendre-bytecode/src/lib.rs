@@ -12,6 +12,7 @@ pub mod exception_table;
 pub mod facts;
 pub mod line_table;
 pub mod opcode;
+pub mod prospect;
 pub mod translate;
 
 pub use decode::{DecodeError, Instr, decode};

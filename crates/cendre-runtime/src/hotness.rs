@@ -15,6 +15,8 @@ const MOST_HEAT: u64 = 1200;
 const LOOP_HEAT: u32 = 3;
 /// Milliseconds in code that pays back one of the compiler: a quarter is what is saved where other objects are mostly dealt with.
 const PAYBACK: u64 = 4;
+/// The same for code of which machine code promises little (`cendre_bytecode::prospect`): it is compiled where a program spends much time in it.
+const POOR_PAYBACK: u64 = 16;
 /// Processor time of the compiler that every program may have, in nanoseconds.
 const CREDIT_NS: u64 = 20_000_000;
 /// And of each unit of time that the program has run, one in so many, once it has run for as long as `RISE_NS`.
@@ -52,6 +54,8 @@ pub struct Heat {
     pub looks: u8,
     /// Loops as ranges of code units, found when first needed.
     pub loops: Option<Box<[(u32, u32)]>>,
+    /// Whether machine code of it promises little, once that was asked.
+    pub poor: Option<bool>,
 }
 
 impl Heat {
@@ -126,11 +130,12 @@ impl Costs {
     }
 
     /// The heat at which code of this size is compiled.
-    pub fn needed(&self, threshold: u32, units: usize) -> u32 {
+    pub fn needed(&self, threshold: u32, units: usize, poor: bool) -> u32 {
         if threshold <= 1 {
             return threshold;
         }
-        threshold.saturating_add((self.estimate_ns(units) * PAYBACK / SAMPLE_NS).min(MOST_HEAT) as u32)
+        let payback = if poor { POOR_PAYBACK } else { PAYBACK };
+        threshold.saturating_add((self.estimate_ns(units) * payback / SAMPLE_NS).min(MOST_HEAT) as u32)
     }
 
     /// Leaves through one exit, each of which costs about so much, that pay for compiling code of this size again.
@@ -173,9 +178,10 @@ mod tests {
     #[test]
     fn large_code_needs_more() {
         let c = Costs::new();
-        let (small, large) = (c.needed(4, 50), c.needed(4, 2000));
+        let (small, large) = (c.needed(4, 50, false), c.needed(4, 2000, false));
         assert!(small < 10 && large > 150, "{small} {large}");
-        assert_eq!((c.needed(1, 5000), c.needed(0, 5000)), (1, 0));
+        assert_eq!((c.needed(1, 5000, true), c.needed(0, 5000, true)), (1, 0));
+        assert!(c.needed(4, 500, true) > 2 * c.needed(4, 500, false));
         assert_eq!(c.leaves(50, 0), 50);
         assert!(c.leaves(50, 400) > 2000 && c.leaves(50, 40) < 1000);
     }

@@ -273,7 +273,8 @@ unsafe fn look() {
                         cold_seen |= cold;
                         // While looks are rare one stands for several: never is one alone enough.
                         let seen_again = (*record).samples >= config.threshold.min(2);
-                        if cold && seen_again && heat >= costs.needed(config.threshold, CodeObject::len(code)) {
+                        let needed = |poor| costs.needed(config.threshold, CodeObject::len(code), poor);
+                        if cold && seen_again && heat >= needed(false) && (config.threshold <= 1 || heat >= needed(is_poor(record))) {
                             hot.push(fr);
                         }
                     }
@@ -333,6 +334,19 @@ unsafe fn in_loop(record: *mut CodeRecord, unit: u32) -> Option<bool> {
             (*record).heat.loops = Some(loops.filter_map(|i| Some((i.jump_target?, i.next))).collect());
         }
         Some((*record).heat.in_loop(unit))
+    }
+}
+
+/// Whether machine code of the record's code promises little. Asked when it has run for a while; what awaits gains by that.
+unsafe fn is_poor(record: *mut CodeRecord) -> bool {
+    // SAFETY: the record's code runs.
+    unsafe {
+        let code = (*record).code;
+        *(*record).heat.poor.get_or_insert_with(|| {
+            let bytes = driver::code_bytes(code);
+            let decoded = cendre_bytecode::decode(&bytes, &cendre_bytecode::decode::no_executors).unwrap_or_default();
+            (*code).co_flags & (co_flags::COROUTINE | co_flags::ASYNC_GENERATOR) == 0 && !cendre_bytecode::prospect::promises(&decoded)
+        })
     }
 }
 
