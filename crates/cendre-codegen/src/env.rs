@@ -181,6 +181,10 @@ pub trait Env {
     fn helper(&self, name: &str) -> Option<u64>;
     /// Address of an object.
     fn object(&self, id: ObjId) -> u64;
+    /// Whether the object is known to be immortal for good: its references are not counted.
+    fn is_immortal(&self, _: ObjId) -> bool {
+        false
+    }
     /// Facts for `call.py`, by code object; None: make it an ordinary call.
     fn callee(&self, code: ObjId) -> Option<Callee>;
     /// The await with this number, whose CALL stands at this unit; None: leave it to the runtime.

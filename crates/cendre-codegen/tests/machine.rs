@@ -348,6 +348,7 @@ extern "C" fn raise_frame(_ts: u64, frame: &mut Frame, table: &ExitTable, row: u
 // ---- the code generator's environment ------------------------------------------------------------------------------
 
 struct Machine {
+    immortal: Option<ObjId>,
     offsets: Offsets,
     addresses: Addresses,
 }
@@ -378,7 +379,7 @@ impl Machine {
             code_start: CODE,
             ..Addresses::default()
         });
-        Machine { offsets, addresses }
+        Machine { immortal: None, offsets, addresses }
     }
 }
 
@@ -409,6 +410,9 @@ impl Env for Machine {
     }
     fn object(&self, id: ObjId) -> u64 {
         with(|w| w.class(id.0 as usize) as u64)
+    }
+    fn is_immortal(&self, id: ObjId) -> bool {
+        self.immortal == Some(id)
     }
     fn callee(&self, _: ObjId) -> Option<Callee> {
         None
@@ -523,4 +527,21 @@ fn machine_code_and_the_interpreter_agree() {
         }
     }
     assert!(ran > rounds * 10, "{ran} runs of {rounds} functions");
+}
+
+/// References to a constant that is known to be immortal are not counted: the code is that of a function that does nothing about them.
+#[test]
+fn immortal_constants_are_not_counted() {
+    WORLD.set(World::new());
+    let made = |counts: &str, immortal| {
+        let text = format!(
+            "function \"f\" nlocals=1 stack=1 {{\nentry 2 bb0\nbb0:\n  v0: Object[#1] = const.obj #1\n{counts}  fs0 = 2/2\n  drop v0 fs0\n  fs1 = 3/3\n  return v0 fs1\n}}\n"
+        );
+        let f = cendre_ir::parse::parse(&text).unwrap();
+        compile(&f, &Machine { immortal, ..Machine::new() }).unwrap().code.size()
+    };
+    let own = "  own v0\n  own v0\n";
+    assert_eq!(made(own, Some(ObjId(1))), made("", Some(ObjId(1))));
+    assert!(made("", Some(ObjId(1))) < made("", Some(ObjId(2))));
+    assert!(made("", None) < made(own, None));
 }

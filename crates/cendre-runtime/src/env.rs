@@ -360,6 +360,12 @@ impl Env for PlainEnv {
         id.0
     }
 
+    fn is_immortal(&self, id: ObjId) -> bool {
+        let a = &self.addresses;
+        let small = a.small_ints..a.small_ints + a.small_int_size * (NSMALLNEGINTS + longobject::NSMALLPOSINTS) as u64;
+        [a.none, a.true_, a.false_].contains(&id.0) || small.contains(&id.0)
+    }
+
     fn callee(&self, code: ObjId) -> Option<Callee> {
         self.callees.get(&code).copied()
     }

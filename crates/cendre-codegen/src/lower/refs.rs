@@ -52,6 +52,11 @@ impl Lower<'_> {
         self.store(sum, o, offset);
     }
 
+    /// None, a truth value or a small int, by its type: nothing is counted.
+    fn is_immortal(&self, v: cendre_ir::Value) -> bool {
+        self.f.ty(v).literal.is_some_and(|o| self.env.is_immortal(o))
+    }
+
     /// New reference to an object that is not null.
     pub fn incref(&mut self, o: ir::Value) {
         let (mortal, done) = (self.new_block(), self.new_block());
@@ -138,7 +143,7 @@ impl Lower<'_> {
     /// The same for a value that may be null or unboxed, by its type.
     pub fn drop_value(&mut self, v: cendre_ir::Value, state: Option<&FrameState>) -> Result<(), CodegenError> {
         let kinds = self.f.ty(v).kinds;
-        if kinds == Kinds::NULL || kinds.intersect(Kinds(3)) == Kinds::NONE {
+        if kinds == Kinds::NULL || kinds.intersect(Kinds(3)) == Kinds::NONE || self.is_immortal(v) {
             return Ok(());
         }
         let x = self.v(v);
@@ -254,8 +259,10 @@ impl Lower<'_> {
             }
             Op::ResetStack => self.set_stack_pointer(0),
             Op::Own => {
-                let x = self.arg(i, 0);
-                self.incref(x);
+                if !self.is_immortal(i.args[0]) {
+                    let x = self.arg(i, 0);
+                    self.incref(x);
+                }
             }
             Op::OwnNullable => {
                 let x = self.arg(i, 0);
