@@ -4,6 +4,7 @@ Invariant: each test has seen that native code ran, by `aio.stats()`, or that it
 """
 
 import asyncio
+import contextlib
 import contextvars
 import re
 import sys
@@ -117,6 +118,26 @@ def test_many_children_and_the_same_twice_among_them(policy):
 
     (*_, (how, values)) = same(main, policy)
     assert how == "value" and values[150] == 3 and len(values) == 201
+
+
+@NATIVE
+def test_many_children_are_made_natively_and_are_as_they_were(policy):
+    async def main(note):
+        loop = asyncio.get_running_loop()
+        coros = [child(note, i) for i in range(100)]
+        futures = [loop.create_future() for _ in range(3)]
+        outer = asyncio.gather(*coros, *futures)
+        note({coro.cr_suspended or coro.cr_running for coro in coros})
+        for future in futures:
+            future.set_result(None)
+        note(len(await outer))
+        for what in (coros, futures):
+            with pytest.raises(RuntimeError) if what is coros else contextlib.nullcontext():
+                await asyncio.gather(*[child(note, i) for i in range(20)], *what[:1])
+
+    aio.reset_stats()
+    same(main, policy)
+    assert made()[1] == (3 if policy == "eager" else 2)
 
 
 @NATIVE

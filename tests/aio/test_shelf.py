@@ -376,3 +376,81 @@ words[place] = ctypes.cast(ours, ctypes.c_void_p).value
 print(aio.run(fill(), policy="exact"), _cendre.tasks_shelf(), len(calls) >= 50)
 words[place] = before
 """) == ["False", "0", "True"]
+
+
+@every
+def test_a_context_in_such_memory_is_new(policy):
+    other = contextvars.ContextVar("other")
+
+    async def sets(note, n):
+        note((VARIABLE.get(None), other.get(None)))
+        VARIABLE.set(n)
+        other.set(Dies(note, f"value {n}"))
+        note(len(contextvars.copy_context()))
+
+    async def main(note):
+        for n in range(3):
+            VARIABLE.set(f"main {n}")
+            tasks = [asyncio.create_task(sets(note, n)) for n in range(3)]
+            refs = [weakref.ref(task.get_context()) for task in tasks]
+            note([dict(task.get_context()) == dict(contextvars.copy_context()) for task in tasks])
+            await asyncio.gather(*tasks)
+            note([ref() is not None for ref in refs])
+            note(sorted(task.get_context()[VARIABLE] for task in tasks))
+            kept = tasks[1].get_context()
+            del tasks
+            await fill()
+            note([ref() is kept for ref in refs])
+            note((kept[VARIABLE], kept.run(VARIABLE.get), VARIABLE.get()))
+            del kept
+            note([ref() for ref in refs])
+    same(main, policy)
+
+
+def test_only_a_context_that_nobody_has_is_kept():
+    async def main():
+        async def left(how):
+            gc.collect()
+            await fill()
+            task = asyncio.create_task(nothing())
+            held = how(task)
+            for _ in range(3):
+                await asyncio.sleep(0)
+            before = _cendre.tasks_contexts()
+            del task
+            assert _cendre.tasks_contexts() - before in (0, 1)
+            return _cendre.tasks_contexts() - before, held
+        ways = (lambda task: None, lambda task: task.get_context(), lambda task: weakref.ref(task.get_context()))
+        return [(await left(how))[0] for how in ways]
+    assert run(main) == [1, 0, 0]
+
+
+def test_a_full_collection_and_the_end_of_the_last_loop_give_contexts_back():
+    async def main():
+        await fill(50)
+        before = _cendre.tasks_contexts()
+        gc.collect()
+        await fill(5)
+        return before, _cendre.tasks_contexts()
+    before, after = run(main)
+    assert before >= 50 and 0 < after < 50
+    gc.collect()
+    assert _cendre.tasks_contexts() == 0
+
+
+def test_contexts_are_counted_by_the_collector_as_cpython_counts_them():
+    """Not the 255 that lie on CPython's own list, as long as they lie there; so a task and a coroutine each, and a context each for the rest."""
+    async def main():
+        for n in (10, 300, 900, 600):
+            await fill(n)
+            before = gc.get_count()[0]
+            tasks = [asyncio.create_task(nothing()) for _ in range(n)]
+            made = gc.get_count()[0] - before
+            await asyncio.gather(*tasks)
+            del tasks
+            yield n, made - 2 * n - max(0, n - 255)
+
+    async def collects():
+        return [entry async for entry in main()]
+    found = run(collects)
+    assert all(abs(more) < 5 for _, more in found), found

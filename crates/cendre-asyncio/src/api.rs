@@ -101,6 +101,12 @@ unsafe extern "C" fn on_shelf(_: *mut PyObject, _: *mut PyObject) -> *mut PyObje
     unsafe { ffi::PyLong_FromSize_t(shelf::len()) }
 }
 
+/// `tasks_contexts()`: how many contexts' memory is kept.
+unsafe extern "C" fn contexts_on_shelf(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject {
+    // SAFETY: called by CPython with the GIL held.
+    unsafe { ffi::PyLong_FromSize_t(shelf::contexts()) }
+}
+
 /// `tasks_unhooked(callable)`: what it returns, called while `sys.get_asyncgen_hooks` are put aside. Setting them would raise audit events.
 unsafe extern "C" fn unhooked(_: *mut PyObject, callable: *mut PyObject) -> *mut PyObject {
     // SAFETY: called by CPython with the GIL held. The thread's references are kept here meanwhile; whatever is set by then is released.
@@ -440,7 +446,7 @@ unsafe extern "C" fn reset(_: *mut PyObject, _: *mut PyObject) -> *mut PyObject 
     }
 }
 
-struct Methods([ffi::PyMethodDef; 22]);
+struct Methods([ffi::PyMethodDef; 23]);
 // SAFETY: constant data.
 unsafe impl Sync for Methods {}
 
@@ -461,6 +467,7 @@ static METHODS: Methods = Methods([
     def(c"tasks_bind", bind, ffi::METH_O, c"Says what asyncio is made of (a dict); once."),
     def(c"tasks_peek", peek, ffi::METH_O, c"The words of an object, for the check of the layout."),
     def(c"tasks_shelf", on_shelf, ffi::METH_NOARGS, c"How many tasks' memory is kept."),
+    def(c"tasks_contexts", contexts_on_shelf, ffi::METH_NOARGS, c"How many contexts' memory is kept."),
     def(c"tasks_unhooked", unhooked, ffi::METH_O, c"Calls it with the hooks of asynchronous generators put aside."),
     def(c"tasks_state", module_state, ffi::METH_O, c"The words of a module's state, for the check of the layout."),
     def(c"tasks_install", install, ffi::METH_VARARGS, c"Takes a loop over, or changes its settings."),

@@ -21,11 +21,12 @@ use crate::state::{self, Bound, Counter, LoopState};
 use crate::step::{self, current_task};
 use cendre_cpython::FunctionObject;
 use cendre_cpython::ffi::{self, PyObject};
+use cendre_cpython::genobject::{GenObject, frame_state};
 use cendre_cpython::refcount::{decref, incref, new_ref, type_of, xdecref};
 use cendre_cpython::tstate::{LlistNode, ThreadState, ThreadStateImpl};
 use core::ffi::c_int;
 use core::ptr;
-use rustc_hash::{FxBuildHasher, FxHashSet};
+use rustc_hash::FxHashSet;
 
 /// The cells of `_done_callback`, in the order of their names.
 const CHILDREN: isize = 0;
@@ -125,7 +126,7 @@ pub unsafe fn new_task(
         }
         (*t).fut.fut_loop = new_ref((*ls).looop);
         (*t).fut.is_task = 1;
-        (*t).context = ffi::PyContext_CopyCurrent();
+        (*t).context = shelf::new_context(ts);
         if (*t).context.is_null() {
             decref(t.cast());
             return ptr::null_mut();
@@ -233,8 +234,32 @@ unsafe fn all_simple(b: &Bound, looop: *mut PyObject, args: &[*mut PyObject], ea
     if args.len() <= 12 {
         return args.iter().enumerate().all(|(i, a)| !args.iter().take(i).any(|before| before == a));
     }
-    let mut seen = FxHashSet::with_capacity_and_hasher(args.len(), FxBuildHasher);
-    args.iter().all(|a| seen.insert(*a))
+    // SAFETY: each is a coroutine, a future or a task.
+    unsafe { each_once(args) }
+}
+
+/// What the state of a coroutine's frame never is.
+const MARK: i8 = i8::MIN;
+
+/// Whether none is there twice. Coroutines that have not started are marked meanwhile, by the state of their frames.
+unsafe fn each_once(args: &[*mut PyObject]) -> bool {
+    // SAFETY: live objects; nothing else runs until the marks are taken away.
+    unsafe {
+        let state = |arg: *mut PyObject| &raw mut (*arg.cast::<GenObject>()).gi_frame_state;
+        let mut seen = FxHashSet::default();
+        let once = args.iter().all(|&arg| {
+            if !is_coroutine(arg) || *state(arg) != frame_state::FRAME_CREATED && *state(arg) != MARK {
+                return seen.insert(arg);
+            }
+            core::mem::replace(&mut *state(arg), MARK) != MARK
+        });
+        for &arg in args {
+            if is_coroutine(arg) && *state(arg) == MARK {
+                *state(arg) = frame_state::FRAME_CREATED;
+            }
+        }
+        once
+    }
 }
 
 /// The future that `gather` returns; new reference, null with an exception set.

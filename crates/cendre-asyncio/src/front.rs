@@ -294,9 +294,11 @@ pub unsafe fn take(b: &Bound, ls: *mut LoopState) -> Option<Taken> {
 pub unsafe fn take_number(ls: *mut LoopState, number: u64) -> Option<Taken> {
     // SAFETY: the caller's contract.
     unsafe {
-        (*ls).entry(number)?;
-        let place = (*ls).front.get_mut((number - (*ls).head) as usize)?;
+        let place = (*ls).front.get_mut(number.checked_sub((*ls).head)? as usize)?;
         let entry = core::mem::replace(place, Entry::Gone);
+        if matches!(entry, Entry::Gone) {
+            return None;
+        }
         (*ls).gone += 1;
         if number < (*ls).iteration_end {
             (*ls).todo -= 1;

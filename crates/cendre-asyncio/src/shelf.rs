@@ -1,4 +1,4 @@
-//! Memory of tasks that have ended, handed out again.
+//! Memory of tasks that have ended, and of their contexts, handed out again.
 //!
 //! Invariant: what lies here has nobody's reference, owns none (not to its class either), no field, dict or weak reference is set, and the
 //! collector does not know it. Its fields were given up in the order in which its class does it. Nothing is taken or put here while somebody is told
@@ -6,11 +6,11 @@
 //! docs/internals/tasks.md, "The objects".
 
 use crate::future;
-use crate::layout::{CFunction, FutureObj, TaskObj, state as fut_state};
+use crate::layout::{CFunction, ContextObj, FutureObj, TaskObj, state as fut_state};
 use crate::state::{self, Bound};
 use cendre_cpython::dict::DictValues;
 use cendre_cpython::ffi::{self, PyObject, PyTypeObject};
-use cendre_cpython::refcount::{decref, incref, type_of, xdecref};
+use cendre_cpython::refcount::{decref, incref, new_ref, refcnt, type_of, xdecref};
 use cendre_cpython::tstate::ThreadState;
 use cendre_cpython::typeobject::{MANAGED_DICT_OFFSET, MANAGED_WEAKREF_OFFSET, tp_flags};
 use cendre_cpython::{freelist, gc};
@@ -19,7 +19,7 @@ use cendre_runtime::gil::is_main;
 use core::ffi::c_void;
 use core::{mem, ptr};
 
-/// As many as that are kept: 200 KB.
+/// As many as that are kept of each: 200 KB and 90.
 const LONGEST: usize = 1024;
 
 static SHELF: Gil<Vec<*mut TaskObj>> = Gil::new(Vec::new());
@@ -34,6 +34,15 @@ static COLLECT: Gil<Option<ffi::PyCFunctionFastWithKeywords>> = Gil::new(None);
 pub unsafe fn len() -> usize {
     // SAFETY: the caller's contract.
     unsafe { SHELF.get().len() }
+}
+
+/// How many contexts' memory lies here.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn contexts() -> usize {
+    // SAFETY: the caller's contract.
+    unsafe { CONTEXTS.get().len() }
 }
 
 /// A new task, as its class makes it: all fields zero, known to the collector. Null with an exception set.
@@ -57,6 +66,73 @@ pub unsafe fn new_task(b: &Bound) -> *mut TaskObj {
             return task;
         }
         (*b.task).tp_alloc.map_or(ptr::null_mut(), |alloc| alloc(b.task, 0).cast())
+    }
+}
+
+static CONTEXTS: Gil<Vec<*mut ContextObj>> = Gil::new(Vec::new());
+/// So many CPython would keep on a list of its own (`PyContext_MAXFREELIST`), which are not counted as made when they are used again.
+const FREE_CONTEXTS: usize = 255;
+/// How many would lie there now.
+static FREE: Gil<usize> = Gil::new(0);
+
+/// `PyContext_CopyCurrent` for a new task; null with an exception set.
+///
+/// # Safety
+/// The running thread's state; the GIL is held.
+#[inline]
+pub unsafe fn new_context(ts: *mut ThreadState) -> *mut PyObject {
+    // SAFETY: what lies here is nobody's, and all its fields are zero.
+    unsafe {
+        let current: *mut ContextObj = (*ts).context.cast();
+        let shelf = CONTEXTS.get();
+        if current.is_null() || freelist::traced() {
+            return ffi::PyContext_CopyCurrent();
+        }
+        let Some(context) = shelf.pop() else { return ffi::PyContext_CopyCurrent() };
+        if *FREE.get() > 0 {
+            *FREE.get() -= 1;
+        } else {
+            gc::made();
+        }
+        // The whole word, as `_Py_NewReference`.
+        *context.cast::<u64>() = 1;
+        (*context).ctx_vars = new_ref((*current).ctx_vars);
+        ffi::PyObject_GC_Track(context.cast::<c_void>());
+        context.cast()
+    }
+}
+
+/// A task gives its context up; its memory is kept if nobody else has it.
+#[inline]
+unsafe fn give_context(o: *mut PyObject) {
+    // SAFETY: a reference that is given up here; the last one to a context that no weak reference finds, and that was left.
+    unsafe {
+        if o.is_null() {
+            return;
+        }
+        let context: *mut ContextObj = o.cast();
+        if refcnt(o) != 1
+            || !ptr::eq(type_of(o), &raw const ffi::PyContext_Type)
+            || (*context).ctx_entered != 0
+            || !(*context).ctx_weakreflist.is_null()
+            || !(*context).ctx_prev.is_null()
+            || (*gc::head(o))._gc_prev & gc::PREV_FLAGS != 0
+        {
+            return decref(o);
+        }
+        ffi::PyObject_GC_UnTrack(o.cast::<c_void>());
+        future::clear(&raw mut (*context).ctx_vars);
+        // Its variables' ends may have run anything.
+        let shelf = CONTEXTS.get();
+        if shelf.len() >= LONGEST || !state::has_loops() || freelist::traced() {
+            return ffi::PyObject_GC_Del(o.cast());
+        }
+        if *FREE.get() < FREE_CONTEXTS {
+            *FREE.get() += 1;
+        } else {
+            gc::gone();
+        }
+        shelf.push(context);
     }
 }
 
@@ -101,7 +177,7 @@ unsafe extern "C" fn dealloc(o: *mut PyObject) {
         future::clear(&raw mut (*t).fut.cancelled_exc);
         future::clear(&raw mut (*t).fut.awaited_by);
         future::clear(&raw mut (*t).coro);
-        future::clear(&raw mut (*t).context);
+        give_context(mem::replace(&mut (*t).context, ptr::null_mut()));
         future::clear(&raw mut (*t).name);
         future::clear(&raw mut (*t).fut_waiter);
         // Meanwhile others may have come here, and the last loop may have died.
@@ -126,6 +202,13 @@ pub unsafe fn clear() {
         for task in mem::take(SHELF.get()) {
             gc::made();
             ffi::PyObject_GC_Del(task.cast());
+        }
+        let free = mem::take(FREE.get());
+        for (i, context) in mem::take(CONTEXTS.get()).into_iter().enumerate() {
+            if i >= free {
+                gc::made();
+            }
+            ffi::PyObject_GC_Del(context.cast());
         }
     }
 }
