@@ -58,3 +58,48 @@ print(tell(read, 3), tell(read, Wide))
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_a_hint_is_only_a_hint(entries):
     support.same(MANY, entries=entries)
+
+
+WRITES_ONLY = """
+class Keeps:
+    def __set__(self, o, value): o.__dict__["n"] = value
+class Deletes:
+    def __delete__(self, o): o.__dict__.pop("d", None)
+class Later:
+    def __set__(self, o, value): o.__dict__["l"] = value
+    def __get__(self, o, t=None): return "got", o is None
+class Holder:
+    n, d, l = Keeps(), Deletes(), Later()
+def make(class_, value):
+    o = class_()
+    o.n = value
+    o.__dict__["d"], o.l = value, value
+    return o
+def read(o): return o.n, o.d, o.l
+def call(o): return o.n.get(1), 2 in o.d
+def show(*objects):
+    print(len([read(o) for _ in range(80) for o in objects]), *(str(read(o)).replace(str(id(o)), "") for o in objects[:2] if "n" in o.__dict__))
+show(make(Holder, {1: 2}))
+compiled(read, call, make)
+class Slots(Holder): __slots__ = ()
+for class_ in Holder, type("Derived", (Holder,), {}), Slots, type("More", (Holder,), {"extra": 1}):
+    o = make(class_, {1: 3})
+    for _ in range(80): assert call(o) == (3, False)
+    show(o, make(class_, {}))
+    empty = class_()
+    for _ in range(80): assert [type(v).__name__ for v in read(empty)] == ["Keeps", "Deletes", "tuple"]
+# The class of what is in the way changes: it gets a __get__, and one loses it.
+Keeps.__get__ = lambda self, o, t=None: "a getter now"
+show(make(Holder, 4))
+del Keeps.__get__
+show(make(Holder, 5))
+del Later.__get__
+show(make(Holder, 6))
+"""
+
+
+@pytest.mark.parametrize("mode", ["warm", "all"])
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_what_is_in_the_way_of_writes_alone_is_not_read(entries, mode):
+    """A descriptor with `__set__` or `__delete__` and without `__get__` (networkx has such): the object's own value is found first."""
+    support.same(WRITES_ONLY, mode=mode, entries=entries)

@@ -312,7 +312,9 @@ unsafe fn hit(e: &Entry, o: *mut PyObject, class: *mut PyTypeObject, name: *mut 
             },
             Kind::Descr | Kind::Data => {
                 // The descriptor's own class can have changed.
-                if (*refcount::type_of(descr)).tp_descr_set.is_some() != (e.kind == Kind::Data) {
+                let class_of_it = refcount::type_of(descr);
+                let data = e.kind == Kind::Data;
+                if (*class_of_it).tp_descr_set.is_some() != data || data && (*class_of_it).tp_descr_get.is_none() {
                     return Found::No;
                 }
                 match own_value(e, o, class, name) {
@@ -441,6 +443,10 @@ unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObje
             if let Some(offset) = slot_of(descr, class, MEMBER_UNUSUAL) {
                 (e.kind, e.offset) = (Kind::Slot, offset);
                 return Some(e);
+            }
+            if (*refcount::type_of(descr)).tp_descr_get.is_none() {
+                // With `__set__` alone it is in the way of writes only: reading, the object's own value comes first.
+                return None;
             }
             e.kind = Kind::Data;
             if refcount::type_of(descr) == &raw mut ffi::PyProperty_Type {
