@@ -444,10 +444,8 @@ unsafe fn describe(o: *mut PyObject, class: *mut PyTypeObject, name: *mut PyObje
                 (e.kind, e.offset) = (Kind::Slot, offset);
                 return Some(e);
             }
-            if (*refcount::type_of(descr)).tp_descr_get.is_none() {
-                // With `__set__` alone it is in the way of writes only: reading, the object's own value comes first.
-                return None;
-            }
+            // With `__set__` alone it is in the way of writes only: reading, the object's own value comes first.
+            (*refcount::type_of(descr)).tp_descr_get?;
             e.kind = Kind::Data;
             if refcount::type_of(descr) == &raw mut ffi::PyProperty_Type {
                 let get = ffi::PyObject_GetAttrString(descr, c"fget".as_ptr());
