@@ -122,11 +122,18 @@ def async_exc():
     ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(me), ctypes.py_object(Stop))
 def interrupt(): os.kill(os.getpid(), signal.SIGINT)
 def usr1(): os.kill(os.getpid(), signal.SIGUSR1)
+def later(way, begun):
+    # Not before the main thread is behind start(), which on a busy machine takes longer than this.
+    begun.wait()
+    time.sleep(0.03)
+    way()
 for f in loops:
     for way in (interrupt, usr1, async_exc):
-        t = threading.Timer(0.03, way)
+        begun = threading.Event()
+        t = threading.Thread(target=later, args=(way, begun))
         t.start()
         try:
+            begun.set()
             f([0, 0])
         except BaseException as e:
             tb = e.__traceback__
