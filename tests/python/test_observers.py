@@ -295,6 +295,75 @@ def test_a_line_that_begins_where_a_callee_has_switched_a_tool_on(entries):
     support.same(NEW_LINE.replace("WHICH", f"({which})"), entries=entries)
 
 
+HANDLER = """
+import sys
+mon, E = sys.monitoring, sys.monitoring.events
+mon.use_tool_id(3, "x")
+out = []
+mon.register_callback(3,E.LINE,lambda c,l: out.append((c.co_name,l-c.co_firstlineno)))
+mon.register_callback(3,E.EXCEPTION_HANDLED,lambda c,o,e: out.append((c.co_name,"handled")))
+n=0
+def call():
+    global n
+    n -= 1
+    if n==0: mon.set_events(3,E.LINE|E.EXCEPTION_HANDLED)
+    if n<=0: raise KeyError(1)
+class CM:
+    def __enter__(self): return self
+    def __exit__(self,*a): return True
+cm=CM()
+def make():
+    def body(k):
+        for i in range(k):
+            with cm:
+                call()
+                i
+            i
+    def one_line(k):
+        for i in range(k):
+            with cm: call()
+    def clause(k):
+        for i in range(k):
+            try:
+                call()
+                i
+            except KeyError:
+                i
+            else:
+                k
+    def generator(k):
+        for i in range(k):
+            with cm:
+                call()
+                yield i
+            i
+    def generator_on_one_line(k):
+        for i in range(k):
+            with cm: call(); yield 1
+    def outer(f): return f(3)
+    return body, one_line, clause, generator, generator_on_one_line, outer
+for k in range(5):
+    for by in 0,1:
+        fs = make()
+        f, outer = fs[k], fs[-1]
+        run=(lambda: list(f(3))) if k>2 else (lambda: f(3)) if by==0 else (lambda: outer(f))
+        n=1000
+        for _ in range(20): run()
+        compiled(*fs, call)
+        n = 2
+        out.clear()
+        run()
+        mon.set_events(3, 0)
+        print(f.__name__, by, [o for o in out if o[0] not in ("<lambda>","<module>","outer")])
+"""
+
+
+@pytest.mark.parametrize("entries", support.ENTRIES)
+def test_a_line_that_begins_at_a_handler(entries):
+    """The callee switches the tool on and raises: the instruction before the handler is the call."""
+    support.same(HANDLER, entries=entries)
+
+
 BACK = """
 import sys
 def hot(n):

@@ -9,12 +9,14 @@
 //! Invariant: the frame of ours stands nowhere when any other code runs.
 //! Read: `INSTRUMENTED_LINE` and `RETURN_VALUE` in CPython's `bytecodes.c`, `_Py_call_instrumentation_line`.
 
+use crate::driver;
 use crate::ext;
 use crate::gil::Gil;
 use cendre_bytecode::Opcode;
+use cendre_bytecode::decode::no_executors;
 use cendre_bytecode::line_table::LineTable;
 use cendre_cpython::api;
-use cendre_cpython::code::CodeObject;
+use cendre_cpython::code::{CodeObject, CodeUnit};
 use cendre_cpython::ffi::{self, PyObject};
 use cendre_cpython::interpframe::{Frame, frame_owner};
 use cendre_cpython::owned::Owned;
@@ -36,47 +38,75 @@ static BRIDGE: Gil<Option<Bridge>> = Gil::new(None);
 /// The frame that `cross` is to put behind ours, null at all other times.
 static CROSSING: Gil<*mut Frame> = Gil::new(ptr::null_mut());
 
+/// A frame that goes on at a handler of its own, the handler, and the instruction that raised.
+struct Raised(*mut Frame, *mut CodeUnit, *mut CodeUnit);
+static RAISED: Gil<Raised> = Gil::new(Raised(ptr::null_mut(), ptr::null_mut(), ptr::null_mut()));
+
+/// Remembers which instruction raised, when a frame has been sent to the handler where its `instr_ptr` stands now.
+///
+/// # Safety
+/// The GIL is held.
+pub unsafe fn raised(fr: *mut Frame, by: *mut CodeUnit) {
+    // SAFETY: the caller's contract.
+    unsafe { *RAISED.get() = Raised(fr, (*fr).instr_ptr, by) }
+}
+
 /// Runs a complete frame in the interpreter from its `instr_ptr` on, as `_PyEval_EvalFrameDefault` does, but tells of the line that begins there.
 ///
 /// # Safety
 /// As for `_PyEval_EvalFrameDefault`: `fr` is complete, owns its code, is not linked and no recursion is counted for it; the GIL is held.
 pub unsafe fn interpret(ts: *mut ThreadState, fr: *mut Frame) -> *mut PyObject {
     // SAFETY: the caller's contract.
-    unsafe { if begins_line(fr) { go_on_behind(ts, fr) } else { api::_PyEval_EvalFrameDefault(ts, fr, 0) } }
+    unsafe {
+        match before(fr) {
+            Some(before) => go_on_behind(ts, fr, before),
+            None => api::_PyEval_EvalFrameDefault(ts, fr, 0),
+        }
+    }
 }
 
-/// Whether tools are to hear that a line begins at the frame's instruction when the one before it has just run.
+/// The instruction that has just run, if tools are to hear that another line begins at the frame's.
 ///
 /// # Safety
 /// A complete frame; the GIL is held.
 #[inline]
-pub unsafe fn begins_line(fr: *mut Frame) -> bool {
+pub unsafe fn before(fr: *mut Frame) -> Option<*mut CodeUnit> {
     // SAFETY: the caller's contract. Tools rewrite the opcode, a byte, under the GIL only.
-    unsafe { (*(*fr).instr_ptr).opcode() == Opcode::InstrumentedLine as u8 && follows_another(fr) }
+    unsafe { if (*(*fr).instr_ptr).opcode() == Opcode::InstrumentedLine as u8 { on_another_line(fr) } else { None } }
 }
 
-/// Whether the unit before the frame's instruction is of another line.
+/// The instruction before, if it is of another line: the one that raised or, since else nobody leaves at the target of a jump once tools have changed, the
+/// one that stands before.
 #[cold]
-unsafe fn follows_another(fr: *mut Frame) -> bool {
-    // SAFETY: a complete frame; the table is copied at once.
+unsafe fn on_another_line(fr: *mut Frame) -> Option<*mut CodeUnit> {
+    // SAFETY: a complete frame; the tables are copied at once.
     unsafe {
         let code = (*fr).code();
-        let unit = (*fr).instr_ptr.offset_from(CodeObject::units(code)) as u32;
-        let Ok(lines) = LineTable::parse(&ext::bytes_of((*code).co_linetable), (*code).co_firstlineno as u32) else { return false };
-        unit > 0 && lines.line(unit).is_some() && lines.line(unit - 1) != lines.line(unit)
+        let units = CodeObject::units(code);
+        let unit = (*fr).instr_ptr.offset_from(units) as u32;
+        let lines = LineTable::parse(&ext::bytes_of((*code).co_linetable), (*code).co_firstlineno as u32).ok()?;
+        let before = match &*RAISED.get() {
+            Raised(frame, handler, by) if (*frame, *handler) == (fr, (*fr).instr_ptr) => by.offset_from(units) as u32,
+            _ => {
+                let instructions = cendre_bytecode::decode(&driver::code_bytes(code), &no_executors).ok()?;
+                instructions.iter().find(|i| i.next == unit && !i.base.is_terminator())?.start
+            }
+        };
+        let other = lines.line(unit).is_some() && lines.line(before) != lines.line(unit);
+        (other && before < unit && unit - before <= u32::from(u16::MAX)).then(|| units.add(before as usize))
     }
 }
 
 #[cold]
-unsafe fn go_on_behind(ts: *mut ThreadState, fr: *mut Frame) -> *mut PyObject {
+unsafe fn go_on_behind(ts: *mut ThreadState, fr: *mut Frame, before: *mut CodeUnit) -> *mut PyObject {
     // SAFETY: the caller's contract. Our frame is above all others of the data stack; nothing runs before the interpreter enters it.
     unsafe {
         let top = (*fr).stackpointer.sub(1);
         let ours = bridge().filter(|b| top >= Frame::locals(fr) && ThreadState::has_stack_space(ts, (*b.code).co_framesize as usize));
         let Some(bridge) = ours else { return api::_PyEval_EvalFrameDefault(ts, fr, 0) };
         (*fr).stackpointer = top;
-        (*fr).instr_ptr = (*fr).instr_ptr.sub(1);
-        (*fr).return_offset = 1;
+        let here = core::mem::replace(&mut (*fr).instr_ptr, before);
+        (*fr).return_offset = here.offset_from(before) as u16;
 
         let shim: *mut Frame = (*ts).datastack_top.cast();
         (*ts).datastack_top = (*ts).datastack_top.add((*bridge.code).co_framesize as usize);
@@ -99,7 +129,7 @@ unsafe fn go_on_behind(ts: *mut ThreadState, fr: *mut Frame) -> *mut PyObject {
         if !(*CROSSING.get()).is_null() {
             // The recursion limit or the C stack's end came first: our frame was unwound before its first instruction. The other never began.
             *CROSSING.get() = ptr::null_mut();
-            (*fr).instr_ptr = (*fr).instr_ptr.add(1);
+            (*fr).instr_ptr = here;
             (*fr).return_offset = 0;
             *top = StackRef::NULL;
             return api::_PyEval_EvalFrameDefault(ts, fr, 1);

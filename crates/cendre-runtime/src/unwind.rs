@@ -7,6 +7,7 @@
 //! Invariant: every event has the frame as the running one, complete. The offset of a RAISE is the instruction's own; CPython's depends on
 //! where the exception comes from. Read `docs/internals/contracts.md`.
 
+use crate::behind;
 use crate::frames;
 use crate::ops;
 use cendre_cpython::api::{self, MonitoringState};
@@ -84,7 +85,8 @@ pub unsafe fn to_handler(ts: *mut ThreadState, fr: *mut Frame) -> Option<u32> {
             ffi::PyErr_SetRaisedException(exception);
             if tell(ts, fr, event::EXCEPTION_HANDLED, handler.target) {
                 refcount::xdecref(ffi::PyErr_GetRaisedException());
-                (*fr).instr_ptr = CodeObject::units(code).add(handler.target as usize);
+                let by = core::mem::replace(&mut (*fr).instr_ptr, CodeObject::units(code).add(handler.target as usize));
+                behind::raised(fr, by);
                 return None;
             }
             // A tool raised: the interpreter, which stands before the handler now, looks one unit before.

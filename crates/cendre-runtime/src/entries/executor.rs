@@ -480,9 +480,8 @@ unsafe fn other(exec: *mut Exec, ts: *mut ThreadState, fr: *mut Frame, result: B
                     return units.add((*exec).skip_unit as usize);
                 }
                 let here = (*fr).instr_ptr;
-                if behind::begins_line(fr) {
-                    // For the interpreter this is the instruction before.
-                    (*fr).instr_ptr = here.sub(1);
+                if let Some(before) = behind::before(fr) {
+                    (*fr).instr_ptr = before;
                 }
                 here
             }
