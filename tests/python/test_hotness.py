@@ -298,3 +298,21 @@ print(short(5), long(10), tool("local"))
 @pytest.mark.parametrize("entries", support.ENTRIES)
 def test_short_functions_are_called_by_machine_code_only_and_tools_see_them(entries):
     support.same(SHORT, entries=entries, CENDRE_THRESHOLD="2")
+
+
+RECURSIVE = """
+import opcode, time
+ENTER = opcode._specialized_opmap.get("ENTER_EXECUTOR") or opcode.opmap["ENTER_EXECUTOR"]
+def fib(n): return n if n < 2 else fib(n - 1) + fib(n - 2)
+deadline = time.monotonic() + 60
+print(fib(15))
+while jit and not jit.is_compiled(fib):
+    fib(15)
+    assert time.monotonic() < deadline, "never compiled"
+print(fib(16), not jit or ENTER in fib.__code__._co_code_adaptive[::2])
+"""
+
+
+def test_a_short_function_that_calls_itself_is_entered():
+    """Code that runs once may be all that calls it."""
+    support.same(RECURSIVE, CENDRE_THRESHOLD="2")

@@ -231,6 +231,8 @@ class Cendre(Plain):
 def perform(side, request):
     """Runs one program; its records, one list a run."""
     plan = request["plan"]
+    # A program that ended in its first lines, which only the plain worker is asked to run, leaves frames behind.
+    prelude.held.__defaults__[0].clear()
     gc.collect()
     prelude.LOG.clear()
     side.begin(plan, request["source"])

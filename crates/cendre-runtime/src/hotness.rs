@@ -27,7 +27,7 @@ const RISE_NS: u64 = 2_000_000_000;
 const GUESS_NS_PER_UNIT: u64 = 25_000;
 /// What leaving machine code loses, in nanoseconds: the way out, and some of the rest of the function.
 const LEAVE_NS: u64 = 2_000;
-/// Instructions from which entering a function without loops from the interpreter pays: the way in and out costs as much as machine code saves in so many,
+/// Instructions from which entering a function without loops and calls of Python functions from the interpreter pays: the way in and out costs as much as machine code saves in so many,
 /// and what it takes of the cache of instructions comes on top.
 const WORTH_ENTERING: usize = 24;
 /// One sample, in nanoseconds.
@@ -93,8 +93,8 @@ pub fn weight(running: bool, in_loop: bool) -> u32 {
 }
 
 /// Whether a function is to be entered from the interpreter too, not from machine code alone.
-pub fn worth_entering(instructions: usize, has_loops: bool) -> bool {
-    has_loops || instructions >= WORTH_ENTERING
+pub fn worth_entering(instructions: usize, goes_on: bool) -> bool {
+    goes_on || instructions >= WORTH_ENTERING
 }
 
 /// What compiling costs here: learned from what was compiled.
@@ -192,7 +192,7 @@ mod tests {
     }
 
     #[test]
-    fn short_functions_are_entered_for_their_loops_only() {
+    fn short_functions_are_entered_for_their_loops_and_calls_only() {
         assert!(!worth_entering(5, false) && worth_entering(5, true) && worth_entering(100, false));
     }
 

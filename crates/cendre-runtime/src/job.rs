@@ -60,6 +60,21 @@ pub struct Job {
 // SAFETY: the pointers are only followed by `prepare`, `finish` and `drop_with_gil`, which run with the GIL held.
 unsafe impl Send for Job {}
 
+/// Whether the interpreter has seen a call of a Python function here.
+fn calls_python(op: Opcode) -> bool {
+    use Opcode as O;
+    matches!(
+        op,
+        O::CallPyExactArgs
+            | O::CallPyGeneral
+            | O::CallBoundMethodExactArgs
+            | O::CallBoundMethodGeneral
+            | O::CallKwPy
+            | O::CallKwBoundMethod
+            | O::CallAllocAndEnterInit
+    )
+}
+
 impl Job {
     /// The first stage.
     ///
@@ -200,11 +215,12 @@ impl Job {
             }
             let units = cendre_bytecode::decode(&self.code.code, &cendre_bytecode::decode::no_executors).unwrap_or_default();
             stats::add(Counter::Instructions, units.len() as u64);
-            let has_loops = units.iter().any(|i| i.base == Opcode::JumpBackward);
+            // Of loops and calls of Python functions machine code makes more than of what stands here.
+            let goes_on = units.iter().any(|i| i.base == Opcode::JumpBackward || calls_python(i.op));
             (*record).for_machine_code = config.threshold > 1
                 && !(*record).on_demand
                 && self.code.flags & generators::ANY_GENERATOR as u32 == 0
-                && !hotness::worth_entering(units.len(), has_loops);
+                && !hotness::worth_entering(units.len(), goes_on);
             stats::add(Counter::IrInstructions, compiled.ir_instructions.into());
             entries::install(record);
             self.foreground_ns += compiler::thread_ns() - start;
