@@ -246,6 +246,16 @@ def functions():
         while i < n:
             ODD.a = i
             i += 1
+    def unbound(n):
+        while n:
+            ODD.a = n
+            n -= 1
+        late = 1
+    def closed_over(n):
+        while n:
+            ODD.a = n
+            n -= 1
+        return lambda: n
     def item(n):
         for i in range(n):
             ODD[i] = i

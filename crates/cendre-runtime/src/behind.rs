@@ -3,8 +3,8 @@
 //! When a callee switches a tool on, its caller leaves behind the call. If a new line begins there, CPython tells the tool of it, because the
 //! instruction before was of another line. `_PyEval_EvalFrameDefault` takes the frame's `instr_ptr` both for the instruction to run and
 //! for the one before, finds one line and tells nothing. Only a callee's return makes a frame go on at a distance (`return_offset`) from its
-//! `instr_ptr`: so we let it return from a frame of our own. That frame's two instructions are `UNARY_NEGATIVE`, of an object whose operator puts
-//! the frame that leaves between ours and its caller, which is the evaluation loop's own entry, and `RETURN_VALUE`. Returning pushes a value: the topmost that
+//! `instr_ptr`: so we let it return from a frame of our own. That frame's instructions are `UNARY_NEGATIVE`, of an object whose operator puts
+//! the frame that leaves between ours and its caller, which is the evaluation loop's own entry, `POP_TOP`, and `RETURN_VALUE`. Returning pushes a value: the topmost that
 //! the frame has, taken off before, be it of its stack or of its last local. What has neither goes on without that event.
 //! Invariant: the frame of ours stands nowhere when any other code runs.
 //! Read: `INSTRUMENTED_LINE` and `RETURN_VALUE` in CPython's `bytecodes.c`, `_Py_call_instrumentation_line`.
@@ -38,7 +38,7 @@ static BRIDGE: Gil<Option<Bridge>> = Gil::new(None);
 /// The frame that `cross` is to put behind ours, null at all other times.
 static CROSSING: Gil<*mut Frame> = Gil::new(ptr::null_mut());
 
-/// A frame that goes on at a handler of its own, the handler, and the instruction that raised.
+/// A frame that is about to go on at a handler of its own, the handler, and the instruction that raised; forgotten at the next look.
 struct Raised(*mut Frame, *mut CodeUnit, *mut CodeUnit);
 static RAISED: Gil<Raised> = Gil::new(Raised(ptr::null_mut(), ptr::null_mut(), ptr::null_mut()));
 
@@ -85,8 +85,9 @@ unsafe fn on_another_line(fr: *mut Frame) -> Option<*mut CodeUnit> {
         let units = CodeObject::units(code);
         let unit = (*fr).instr_ptr.offset_from(units) as u32;
         let lines = LineTable::parse(&ext::bytes_of((*code).co_linetable), (*code).co_firstlineno as u32).ok()?;
-        let before = match &*RAISED.get() {
-            Raised(frame, handler, by) if (*frame, *handler) == (fr, (*fr).instr_ptr) => by.offset_from(units) as u32,
+        let nobody = Raised(ptr::null_mut(), ptr::null_mut(), ptr::null_mut());
+        let before = match core::mem::replace(RAISED.get(), nobody) {
+            Raised(frame, handler, by) if (frame, handler) == (fr, (*fr).instr_ptr) => by.offset_from(units) as u32,
             _ => {
                 let instructions = cendre_bytecode::decode(&driver::code_bytes(code), &no_executors).ok()?;
                 instructions.iter().find(|i| i.next == unit && !i.base.is_terminator())?.start
